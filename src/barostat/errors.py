@@ -1,0 +1,112 @@
+"""The one exception tree. Every error says what was wrong and, in `hint`, what to do.
+
+BarostatError
+├── InputError              a person gave something that cannot be used; nothing was changed
+│   ├── SizeError           not a size of memory
+│   ├── SettingsError       a VM's settings break a rule; carries every fault
+│   ├── ScenarioError       a lab scenario that cannot be run; carries every fault
+│   └── UnknownGuestError   no VM of that name
+├── HypervisorError         a guest's hypervisor did not do what was asked
+│   ├── UnreachableError    nobody answers, or what answers is not QMP
+│   ├── DeadlineError       no answer in time
+│   ├── RefusedError        it answered no
+│   └── GuestGoneError      the guest ended
+└── LabError                a real guest could not be built, booted or talked to
+    ├── MissingPackagesError
+    └── GuestDiedError      carries the path of the guest's console log
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BarostatError",
+    "DeadlineError",
+    "GuestDiedError",
+    "GuestGoneError",
+    "HypervisorError",
+    "InputError",
+    "LabError",
+    "MissingPackagesError",
+    "RefusedError",
+    "ScenarioError",
+    "SettingsError",
+    "SizeError",
+    "UnknownGuestError",
+    "UnreachableError",
+]
+
+
+class BarostatError(Exception):
+    """Base of all errors that Barostat raises on purpose.
+
+    `message` says what was wrong; `hint` says what to do about it, or is empty.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class InputError(BarostatError):
+    """What a person gave cannot be used. Nothing was changed."""
+
+
+class SizeError(InputError):
+    """A text is not a size of memory."""
+
+
+class SettingsError(InputError):
+    """A VM's settings break one or more rules. `faults` holds a sentence for each."""
+
+    def __init__(self, message: str, *, faults: tuple[str, ...] = (), hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.faults = faults
+
+
+class ScenarioError(InputError):
+    """A lab scenario cannot be run. `faults` holds a sentence for each."""
+
+    def __init__(self, message: str, *, faults: tuple[str, ...] = (), hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.faults = faults
+
+
+class UnknownGuestError(InputError):
+    """No VM of that name is known."""
+
+
+class HypervisorError(BarostatError):
+    """A guest's hypervisor did not do what was asked of it."""
+
+
+class UnreachableError(HypervisorError):
+    """Nobody answers at the address, or what answers is not what was expected."""
+
+
+class DeadlineError(HypervisorError):
+    """No answer came in time."""
+
+
+class RefusedError(HypervisorError):
+    """The hypervisor understood and said no."""
+
+
+class GuestGoneError(HypervisorError):
+    """The guest ended while it was spoken to."""
+
+
+class LabError(BarostatError):
+    """A real guest could not be built, booted or talked to."""
+
+
+class MissingPackagesError(LabError):
+    """Packages that the lab stands on are not installed."""
+
+
+class GuestDiedError(LabError):
+    """A lab guest ended by itself. `console` is the path of its console log."""
+
+    def __init__(self, message: str, *, console: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.console = console

@@ -1,0 +1,1 @@
+"""How guests are seen and resized: one Protocol (`base`), several hypervisors, one contract."""

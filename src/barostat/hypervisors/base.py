@@ -1,0 +1,73 @@
+"""The one way to a guest, whatever runs it. Every hypervisor passes the same contract tests.
+
+A hypervisor reports and relays; it decides nothing. A request that succeeds is only a wish noted:
+what the guest really has is what `observe` or `devices` says later. No call waits for a guest
+longer than its deadline, and a guest that hangs never delays another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from barostat.core.observation import Devices, GuestObservation
+
+__all__ = ["BalloonWish", "Hypervisor", "PlugWish", "Wish"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalloonWish:
+    """Ask the balloon to leave `target_bytes` of the base RAM (QMP `balloon`)."""
+
+    target_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlugWish:
+    """Ask a virtio-mem device to have `requested_bytes` plugged (QMP `qom-set requested-size`)."""
+
+    device: str
+    requested_bytes: int
+
+
+Wish = BalloonWish | PlugWish
+
+
+class Hypervisor(Protocol):
+    """Guests of one kind, seen and resized."""
+
+    async def observe(self, *, now_s: float) -> Sequence[GuestObservation]:
+        """Look at every guest at once, each within its own deadline.
+
+        A guest that does not answer is reported UNREACHABLE with the devices last seen; one that
+        never answered is left out; one that ended is gone from the answer.
+
+        Args:
+            now_s: the caller's monotonic clock; stamps of the answer are on it.
+        """
+        ...
+
+    async def devices(self, guest: str) -> Devices:
+        """Ask for one guest's sizes now.
+
+        Raises:
+            UnknownGuestError, UnreachableError, DeadlineError, GuestGoneError.
+        """
+        ...
+
+    async def request(self, guest: str, wish: Wish) -> None:
+        """Note a wish with the guest's device. The same wish again is a nudge.
+
+        Raises:
+            UnknownGuestError, UnreachableError, DeadlineError, RefusedError, GuestGoneError.
+        """
+        ...
+
+    async def changed(self, guest: str, *, timeout_s: float) -> bool:
+        """Wait until one of the guest's sizes changed, or the guest ended; False on time-out."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of every guest. Guests keep what they have."""
+        ...
