@@ -69,7 +69,8 @@ def parse_size(text: str) -> int:
 def _exact(number: str, unit_bytes: int) -> int:
     """Multiply without passing through a float, so that 1.1GiB is the nearest byte below."""
     whole, _, fraction = number.partition(".")
-    return (int(whole + fraction) * unit_bytes) // 10 ** len(fraction)
+    scale: int = 10 ** len(fraction)
+    return int(whole + fraction) * unit_bytes // scale
 
 
 def format_size(size_bytes: int) -> str:
