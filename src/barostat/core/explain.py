@@ -1,0 +1,116 @@
+"""Reason codes to sentences: the same words in the terminal, the log, the web page and the API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from barostat.core.moves import Move, MoveKind
+from barostat.core.reasons import Reason, ReasonCode
+from barostat.units import format_size
+
+__all__ = ["sentence", "summary"]
+
+_SENTENCES: Final[Mapping[ReasonCode, str]] = {
+    ReasonCode.DEMAND: (
+        "it needs {demand_bytes}; with {buffer_percent} % buffer and its recent peaks it should "
+        "have {want_bytes}"
+    ),
+    ReasonCode.GROWTH: "it lately grew by {rate_bytes_per_s} a second, so room is given ahead",
+    ReasonCode.DISTRESS: (
+        "it pages with only {available_bytes} available, so it needs more than can be seen"
+    ),
+    ReasonCode.BELOW_MINIMUM: "it has less than its minimum, {minimum_bytes}",
+    ReasonCode.PARTIAL: "{missing_bytes} more must wait until others have given it",
+    ReasonCode.TRICKLE: (
+        "{excess_bytes} lie idle in it; nobody waits for them, so they are taken back slowly"
+    ),
+    ReasonCode.TAKEN: "it has more than its share and {who} is short",
+    ReasonCode.PAGED: (
+        "the host is short: it needs {demand_bytes}, its share is {target_bytes}, so its own "
+        "kernel pages out what it uses least"
+    ),
+    ReasonCode.ABOVE_MAXIMUM: "it has more than its maximum, {maximum_bytes}",
+    ReasonCode.STUCK: (
+        "it did not move for a while with {missing_bytes} still to go; the wish is cancelled, "
+        "its memory counts as taken, others are asked"
+    ),
+    ReasonCode.NEEDED_BACK: "it now needs {demand_bytes} itself, so its shrink is cancelled",
+    ReasonCode.ADOPTED: (
+        "somebody before us left a wish half done; it is cancelled at {assigned_bytes}"
+    ),
+    ReasonCode.NUDGED: "no progress with {missing_bytes} to go; the wish is written again",
+    ReasonCode.BY_BALLOON: (
+        "its unplug got stuck while the host is short, so the balloon takes the rest"
+    ),
+    ReasonCode.NO_SETTINGS: "it has no Dynamic Memory settings",
+    ReasonCode.BAD_SETTINGS: "its settings cannot be used: {fault}",
+    ReasonCode.DISABLED: "Dynamic Memory is off for it",
+    ReasonCode.BOOTING: "its balloon driver has not spoken since it booted",
+    ReasonCode.PAUSED: "it is paused",
+    ReasonCode.MIGRATING: "it is being migrated or saved",
+    ReasonCode.UNREACHABLE: "its hypervisor has not answered for {since_s}",
+    ReasonCode.NO_STATISTICS: "it says nothing about its memory that can be believed",
+    ReasonCode.STALE: "its statistics are {age_s} old",
+    ReasonCode.RESTING: (
+        "it did not give when it was asked ({failures} times); it is asked again in {wait_s}"
+    ),
+    ReasonCode.SETTLING: "it is new or was disturbed; it keeps what it has for {wait_s} more",
+    ReasonCode.MOVING: "it is on its way to {goal_bytes}",
+    ReasonCode.WAITING: (
+        "its share is {target_bytes}; the missing {missing_bytes} are being taken from others"
+    ),
+    ReasonCode.ENOUGH: "it has {assigned_bytes}, and {target_bytes} is its share",
+    ReasonCode.SPARE: (
+        "{excess_bytes} more than it should have, but nobody waits for them; looked at again "
+        "in {wait_s}"
+    ),
+    ReasonCode.NOTHING_TO_SPARE: (
+        "only {available_bytes} are available in it: nothing is taken in one step"
+    ),
+    ReasonCode.NO_SAFE_PAGING: (
+        "it needs {demand_bytes} and its balloon does not give way before its kernel kills "
+        "(deflate-on-oom is off), so it is not taken below that"
+    ),
+    ReasonCode.CAPACITY_LOST: (
+        "more is promised than the host has, by {missing_bytes}: nothing is granted until guests "
+        "have given it back"
+    ),
+    ReasonCode.MINIMUMS_TOO_LARGE: (
+        "the guests' minimums alone are {missing_bytes} more than there is: nobody is taken "
+        "below the minimum; stop or move a VM"
+    ),
+}
+
+_VERBS: Final[Mapping[MoveKind, str]] = {
+    MoveKind.GROW: "grow",
+    MoveKind.SHRINK: "shrink",
+    MoveKind.CANCEL: "stay",
+    MoveKind.NUDGE: "go on",
+}
+
+
+def sentence(reason: Reason) -> str:
+    """Say a reason in words, with its numbers."""
+    shown = {name: _shown(name, value) for name, value in reason.numbers.items()}
+    return _SENTENCES[reason.code].format(**shown)
+
+
+def _shown(name: str, value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    if name.endswith(("_bytes", "_bytes_per_s")):
+        return format_size(int(value))
+    if name.endswith("_s"):
+        return f"{value:.0f} s"
+    return f"{value:g}"
+
+
+def summary(move: Move) -> str:
+    """Say a move in one sentence: what, from where to where, and why."""
+    why = "; ".join(sentence(reason) for reason in move.reasons)
+    verb = _VERBS[move.kind]
+    if move.kind is MoveKind.CANCEL:
+        return f"{move.guest}: {verb} at {format_size(move.to_bytes)}: {why}"
+    sizes = f"from {format_size(move.from_bytes)} to {format_size(move.to_bytes)}"
+    return f"{move.guest}: {verb} {sizes}: {why}"

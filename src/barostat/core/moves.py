@@ -1,0 +1,90 @@
+"""The two values a plan is made of: a guest's line in it, and the move that it ends with."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from barostat.core.cooperation import Verdict
+from barostat.core.reasons import Reason
+
+__all__ = ["Line", "Move", "MoveKind"]
+
+
+class MoveKind(enum.Enum):
+    """What a move asks of a guest."""
+
+    GROW = "grow"
+    SHRINK = "shrink"
+    CANCEL = "cancel"  # stay at what you have: the last wish no longer stands
+    NUDGE = "nudge"  # the last wish again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A wish to send to a guest: have `to_bytes`.
+
+    `by_balloon` lets the balloon take what an unplug did not give.
+    """
+
+    guest: str
+    kind: MoveKind
+    from_bytes: int
+    to_bytes: int
+    reasons: tuple[Reason, ...]
+    by_balloon: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Line:
+    """One guest's line in a plan: what is known of it, and what was decided so far.
+
+    Attributes:
+        actual_bytes, goal_bytes: what it has, and what it was last asked to have.
+        target_bytes, want_bytes, demand_bytes: what it should have now, in plenty, and needs.
+        available_bytes: what its kernel could give without paging.
+        floor_bytes: what a shrink leaves of that.
+        pageable_bytes: how far it can be taken below its demand without danger of an OOM kill.
+        minimum_bytes, maximum_bytes: its bounds.
+        granularity_bytes: no smaller move can be carried out.
+        weight: rank among those who wait for memory.
+        urgent: it does not wait for the dead-band.
+        verdict: how it stands to its last wish.
+        stay: why it may not be shrunk now, or None.
+        foreign: a wish of somebody before us is half done.
+        stuck_plug: its last unplug got stuck; under shortage the balloon may take over.
+        grown_at_s, shrunk_at_s: its last moves.
+        moves: the outcome, at most one.
+        holds: the outcome where there is no move.
+    """
+
+    guest: str
+    actual_bytes: int
+    goal_bytes: int
+    demand_bytes: int
+    want_bytes: int
+    available_bytes: int
+    floor_bytes: int
+    pageable_bytes: int
+    minimum_bytes: int
+    maximum_bytes: int
+    granularity_bytes: int
+    buffer_percent: int
+    weight: int
+    growth_bytes_per_s: float
+    distressed: bool
+    urgent: bool
+    verdict: Verdict
+    stuck_plug: bool
+    grown_at_s: float
+    shrunk_at_s: float
+    stay: Reason | None
+    foreign: bool
+    target_bytes: int = 0
+    move: Move | None = None
+    holds: list[Reason] = field(default_factory=list)
+
+    @property
+    def excess_bytes(self) -> int:
+        """What it has beyond its target."""
+        return self.actual_bytes - self.target_bytes

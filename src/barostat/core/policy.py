@@ -1,0 +1,88 @@
+"""The numbers by which `decide` acts, each with its reason. An operator may change any of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from barostat.core.allocation import Mode
+from barostat.units import GIB, MIB
+
+__all__ = ["Policy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How fast, how far, how careful. Sizes in bytes, times in seconds, shares as ratios.
+
+    Attributes:
+        mode: what is made equal when memory is short (see `allocation.Mode`).
+        tick_s: time between two decisions; guests report once a second, as Hyper-V's do.
+        half_life_s: how long a fallen demand is remembered while there is plenty: measured on
+            build hosts, 300 s cuts shortages most.
+        tight_half_life_s: the same while memory is short: remembering costs others then.
+        growth_half_life_s: how long a burst of growth is remembered as head-room.
+        latency_s: from a decision to memory in the guest; growth during it is given ahead.
+        growth_cap_ratio: head-room for growth is at most this share of the demand.
+        minute_s: swapped-out or dropped pages that come back within it are demand.
+        pool_low_ratio, pool_high_ratio: bounds, as shares of the capacity, of the memory kept in
+            hand so that an urgent grow need not wait for a shrink.
+        dead_band_ratio, dead_band_low_bytes, dead_band_high_bytes: differences below this share
+            of a guest's size (within the bounds) are not worth a move.
+        urgent_ratio: a guest whose demand is above this share of its size does not wait for the
+            dead-band.
+        distress_ratio: a guest with less of its memory available than this, and paging, is in
+            distress; what it needs cannot be seen then, so it is offered twice what it has.
+        trickle_ratio, trickle_s: memory that nobody waits for is taken back by this share of the
+            guest's size in this time.
+        grow_hold_s: and not before this time has gone since the guest last grew.
+        spare_ratio: one step takes at most this share of what the guest has available.
+        floor_ratio, floor_low_bytes: what a shrink leaves available in the guest.
+        wide_floor_ratio: the same for a guest whose balloon does not give way before its kernel
+            kills (no deflate-on-oom).
+        paging_ratio, paging_low_bytes: under shortage, what one step takes below the demand.
+        step_high_bytes: no shrink step is larger.
+        settle_s: nothing shrinks within this time of a boot, reset, resume, migration or first
+            sight.
+        stale_s: statistics older than this are no reason to move.
+        stuck_s: no progress for this long marks a guest as not giving.
+        nudge_s: after this long without progress the wish is written again.
+        rest_low_s, rest_high_s: a guest that did not give is left alone for the first time, twice
+            as long after each further failure, and never longer than the second.
+    """
+
+    mode: Mode = Mode.PRESSURE
+    tick_s: float = 1.0
+    half_life_s: float = 300.0
+    tight_half_life_s: float = 60.0
+    growth_half_life_s: float = 60.0
+    latency_s: float = 0.5
+    growth_cap_ratio: float = 1.0
+    minute_s: float = 60.0
+    pool_low_ratio: float = 0.02
+    pool_high_ratio: float = 0.10
+    dead_band_ratio: float = 0.05
+    dead_band_low_bytes: int = 8 * MIB
+    dead_band_high_bytes: int = 128 * MIB
+    urgent_ratio: float = 0.9
+    distress_ratio: float = 0.05
+    trickle_ratio: float = 0.05
+    trickle_s: float = 10.0
+    grow_hold_s: float = 60.0
+    spare_ratio: float = 0.5
+    floor_ratio: float = 0.03
+    floor_low_bytes: int = 12 * MIB
+    wide_floor_ratio: float = 0.10
+    paging_ratio: float = 0.0625
+    paging_low_bytes: int = 16 * MIB
+    step_high_bytes: int = 2 * GIB
+    settle_s: float = 10.0
+    stale_s: float = 5.0
+    stuck_s: float = 5.0
+    nudge_s: float = 2.5
+    rest_low_s: float = 30.0
+    rest_high_s: float = 600.0
+
+    def dead_band_bytes(self, size_bytes: int) -> int:
+        """Say below which difference a guest of this size is left alone."""
+        share = int(size_bytes * self.dead_band_ratio)
+        return max(self.dead_band_low_bytes, min(share, self.dead_band_high_bytes))

@@ -1,0 +1,68 @@
+"""Why something was done or left: a code and its numbers. `explain` makes sentences of them.
+
+The codes are part of what Barostat promises to scripts (`--output json`): they are never renamed.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["Reason", "ReasonCode", "because"]
+
+
+class ReasonCode(enum.Enum):
+    """Every reason there is, grouped by what it explains."""
+
+    # Grown.
+    DEMAND = "demand"
+    GROWTH = "growth"
+    DISTRESS = "distress"
+    BELOW_MINIMUM = "below-minimum"
+    PARTIAL = "partial"
+    # Shrunk.
+    TRICKLE = "trickle"
+    TAKEN = "taken"
+    PAGED = "paged"
+    ABOVE_MAXIMUM = "above-maximum"
+    # Cancelled or nudged.
+    STUCK = "stuck"
+    NEEDED_BACK = "needed-back"
+    ADOPTED = "adopted"
+    NUDGED = "nudged"
+    BY_BALLOON = "by-balloon"
+    # Held: left at its size.
+    NO_SETTINGS = "no-settings"
+    BAD_SETTINGS = "bad-settings"
+    DISABLED = "disabled"
+    BOOTING = "booting"
+    PAUSED = "paused"
+    MIGRATING = "migrating"
+    UNREACHABLE = "unreachable"
+    NO_STATISTICS = "no-statistics"
+    STALE = "stale"
+    RESTING = "resting"
+    SETTLING = "settling"
+    MOVING = "moving"
+    WAITING = "waiting"
+    ENOUGH = "enough"
+    SPARE = "spare"
+    NOTHING_TO_SPARE = "nothing-to-spare"
+    NO_SAFE_PAGING = "no-safe-paging"
+    # Of the host.
+    CAPACITY_LOST = "capacity-lost"
+    MINIMUMS_TOO_LARGE = "minimums-too-large"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """One reason. Numbers are bytes where their names end in `_bytes`, seconds in `_s`."""
+
+    code: ReasonCode
+    numbers: Mapping[str, int | float | str]
+
+
+def because(code: ReasonCode, **numbers: float | str) -> Reason:
+    """Make a reason."""
+    return Reason(code=code, numbers=numbers)
