@@ -1,0 +1,1 @@
+"""The body: looks, has `core.decide` decide, and does what it says. Thin, bounded, asyncio."""

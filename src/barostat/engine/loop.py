@@ -1,0 +1,143 @@
+"""The balancer: one tick is one pass, observe -> decide -> act, at a steady pace.
+
+One task group supervises all that runs: the loop and the operations it started. A tick that takes
+too long is followed by the next at once, never by two. When it stops, guests keep what they have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from barostat.core.decide import Decision, State, decide
+from barostat.core.observation import Reservation, Snapshot
+from barostat.core.policy import Policy
+from barostat.engine.act import Actor, Outcome
+from barostat.engine.observe import HostSource, SettingsSource, take_snapshot
+from barostat.hypervisors.base import Hypervisor
+
+__all__ = ["Balancer", "Tick"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """One pass: what was seen, what was decided, and how long each took, in seconds."""
+
+    snapshot: Snapshot
+    decision: Decision
+    observe_s: float
+    decide_s: float
+
+
+class Balancer:
+    """Balances the guests of one hypervisor.
+
+    Args:
+        hypervisor: whose guests to balance.
+        settings: what their operators want.
+        host: what the box has.
+        policy: the numbers to act by.
+        on_tick: told of every pass.
+        on_outcome: told of the end of every operation.
+        moving: False decides and tells, and moves nothing.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        hypervisor: Hypervisor,
+        settings: SettingsSource,
+        host: HostSource,
+        *,
+        policy: Policy | None = None,
+        on_tick: Callable[[Tick], None] = lambda _: None,
+        on_outcome: Callable[[Outcome], None] = lambda _: None,
+        moving: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._hypervisor = hypervisor
+        self._settings = settings
+        self._host = host
+        self._policy = policy or Policy()
+        self._on_tick = on_tick
+        self._on_outcome = on_outcome
+        self._moving = moving
+        self._clock = clock
+        self._state = State()
+        self._reservations: dict[str, Reservation] = {}
+        self._ticked = asyncio.Condition()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Balance until told to stop; then cancel what is unfinished and leave guests as they are.
+
+        Raises:
+            ExceptionGroup: a fault of our own; guests keep what they have.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            actor = Actor(self._hypervisor, tasks, clock=self._clock, on_outcome=self._on_outcome)
+            try:
+                await self._keep_pace(actor, stop)
+            finally:
+                await actor.settle()
+
+    async def _keep_pace(self, actor: Actor, stop: asyncio.Event) -> None:
+        due_s = self._clock()
+        while not stop.is_set():
+            tick = await self.look()
+            if self._moving:
+                actor.perform(tick.decision.moves)
+            async with self._ticked:
+                self._ticked.notify_all()
+            due_s = max(due_s + self._policy.tick_s, self._clock())
+            try:
+                async with asyncio.timeout(due_s - self._clock()):
+                    await stop.wait()
+            except TimeoutError:
+                continue
+
+    async def look(self) -> Tick:
+        """Do one pass without acting: observe, decide, and tell."""
+        began_s = self._clock()
+        snapshot = await take_snapshot(
+            self._hypervisor,
+            self._settings,
+            self._host,
+            now_s=began_s,
+            reservations=tuple(self._reservations.values()),
+        )
+        seen_s = self._clock()
+        decision = decide(snapshot, self._state, self._policy)
+        self._state = decision.state
+        for guest in snapshot.guests:
+            self._reservations.pop(guest.name, None)
+        tick = Tick(
+            snapshot=snapshot,
+            decision=decision,
+            observe_s=seen_s - began_s,
+            decide_s=self._clock() - seen_s,
+        )
+        self._on_tick(tick)
+        return tick
+
+    async def admit(self, guest: str, size_bytes: int, *, timeout_s: float) -> bool:
+        """Wait until a VM may start: until its startup memory is in hand and set aside for it.
+
+        The memory stays promised until the VM is seen, or `release` is called.
+
+        Returns:
+            False if it could not be had in time; then nothing stays set aside.
+        """
+        self._reservations[guest] = Reservation(guest=guest, size_bytes=size_bytes)
+        try:
+            async with asyncio.timeout(timeout_s), self._ticked:
+                await self._ticked.wait_for(lambda: guest in self._state.admitted)
+        except TimeoutError:
+            self.release(guest)
+            return False
+        return True
+
+    def release(self, guest: str) -> None:
+        """Give up what was set aside for a VM that will not start."""
+        self._reservations.pop(guest, None)

@@ -1,0 +1,99 @@
+"""From hypervisor, settings and host to one frozen snapshot. Decides nothing, changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from barostat.core.observation import GuestObservation, HostObservation, Reservation, Snapshot
+from barostat.core.settings import MemorySettings, setting_faults
+from barostat.errors import InputError
+from barostat.hypervisors.base import Hypervisor
+
+__all__ = ["FixedCapacity", "FixedSettings", "HostSource", "SettingsSource", "take_snapshot"]
+
+
+class SettingsSource(Protocol):
+    """Where the operator's settings of a VM come from."""
+
+    def settings_of(self, guest: GuestObservation) -> MemorySettings | None:
+        """Say what was set for a guest, None if nothing was.
+
+        Raises:
+            InputError: something was set that cannot be used.
+        """
+        ...
+
+
+class HostSource(Protocol):
+    """What the box has."""
+
+    def observe(self) -> HostObservation:
+        """Look at the box now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FixedSettings:
+    """Settings given once, by guest."""
+
+    by_guest: Mapping[str, MemorySettings]
+
+    def settings_of(self, guest: GuestObservation) -> MemorySettings | None:
+        """Say what was set for a guest, None if nothing was."""
+        return self.by_guest.get(guest.name)
+
+
+@dataclass(frozen=True, slots=True)
+class FixedCapacity:
+    """A host of which a fixed share may be handed out."""
+
+    capacity_bytes: int
+
+    def observe(self) -> HostObservation:
+        """Say the capacity."""
+        return HostObservation(capacity_bytes=self.capacity_bytes)
+
+
+async def take_snapshot(
+    hypervisor: Hypervisor,
+    settings: SettingsSource,
+    host: HostSource,
+    *,
+    now_s: float,
+    reservations: Sequence[Reservation] = (),
+) -> Snapshot:
+    """Look at everything once.
+
+    Args:
+        hypervisor: whose guests to look at.
+        settings: what their operators want.
+        host: the box.
+        now_s: the caller's monotonic clock.
+        reservations: VMs that wait for their startup memory.
+    """
+    guests = await hypervisor.observe(now_s=now_s)
+    known: dict[str, MemorySettings] = {}
+    faults: dict[str, str] = {}
+    for guest in guests:
+        try:
+            found = settings.settings_of(guest)
+        except InputError as error:
+            faults[guest.name] = error.message
+            continue
+        if found is None:
+            continue
+        broken = setting_faults(found, devices_bytes=guest.devices.ceiling_bytes)
+        if broken:
+            faults[guest.name] = "; ".join(broken)
+        else:
+            known[guest.name] = found
+    return Snapshot(
+        now_s=now_s,
+        host=host.observe(),
+        guests=tuple(sorted(guests, key=lambda guest: guest.name)),
+        settings=known,
+        settings_faults=faults,
+        reservations=tuple(reservations),
+    )
