@@ -25,12 +25,12 @@ LARGEST_FILE_BYTES: Final = 2**20
 def _size(value: object) -> int:
     if not isinstance(value, str):
         text = 'a size is written in quotes with its unit, as in "512MiB"'
-        raise PydanticCustomError("size", text)  # type: ignore[arg-type]
+        raise PydanticCustomError("size", text)
     try:
         return parse_size(value)
     except SizeError as error:
         text = f"{error.message}: {error.hint}".replace("{", "(").replace("}", ")")
-        raise PydanticCustomError("size", text) from error  # type: ignore[arg-type]
+        raise PydanticCustomError("size", text) from error
 
 
 Size = Annotated[int, BeforeValidator(_size)]
