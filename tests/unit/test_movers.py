@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
 from barostat.core.observation import Devices, PlugDevice
-from barostat.errors import RefusedError
-from barostat.hypervisors.base import BalloonWish, PlugWish, Wish
+from barostat.hypervisors.base import BalloonWish, PlugWish
 from barostat.hypervisors.movers import (
     cancel_wishes,
-    check_wish,
     next_wishes,
     reachable_bytes,
 )
@@ -180,34 +176,3 @@ def test_cancelling_makes_an_unknown_balloon_target_known() -> None:
 def test_a_move_meant_to_grow_never_ends_below_what_is_there() -> None:
     assert reachable_bytes(guest(300), 200 * MIB, up=True) == 300 * MIB
     assert reachable_bytes(guest(300), 400 * MIB, up=False) == 300 * MIB
-
-
-@pytest.mark.parametrize(
-    ("wish", "said"),
-    [
-        (balloon_wish(513), "at most 512 MiB"),
-        (balloon_wish(0), "more than 0"),
-        (plug_wish(1026), "at most 1024 MiB"),
-        (plug_wish(-2), "whole blocks of 2 MiB"),
-        (plug_wish(3), "whole blocks of 2 MiB"),
-        (plug_wish(2, "vm1"), "its devices are: vm0"),
-    ],
-)
-def test_a_wish_that_the_devices_cannot_take_is_refused_with_what_they_can(
-    wish: Wish, said: str
-) -> None:
-    with pytest.raises(RefusedError) as refused:
-        check_wish("web", guest(512, plug(0)), wish)
-
-    assert said in refused.value.hint
-    assert "web" in refused.value.message
-
-
-def test_a_balloon_wish_is_refused_where_there_is_no_balloon() -> None:
-    with pytest.raises(RefusedError, match="no balloon"):
-        check_wish("web", replace(guest(), has_balloon=False), balloon_wish(100))
-
-
-def test_a_wish_that_the_devices_can_take_is_not_refused() -> None:
-    check_wish("web", guest(512, plug(0)), balloon_wish(512))
-    check_wish("web", guest(512, plug(0)), plug_wish(1024))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import Final
 
 from barostat.core.observation import Devices, PlugDevice
 from barostat.hypervisors.base import BalloonWish, PlugWish, Wish
@@ -115,46 +115,6 @@ def reachable_bytes(devices: Devices, goal_bytes: int, *, up: bool) -> int:
     if plugged_bytes:
         return devices.balloon_actual_bytes + plugged_bytes
     return _inflated(devices, goal_bytes)
-
-
-def check_wish(guest: str, devices: Devices, wish: Wish) -> None:
-    """Refuse a wish that the guest's devices cannot take, before anything is sent.
-
-    QEMU would clamp a balloon target above the base RAM and say nothing.
-
-    Raises:
-        RefusedError: with what would be accepted.
-    """
-    fault = _wish_fault(devices, wish)
-    if fault:
-        message, hint = fault
-        raise RefusedError(f'VM "{guest}" {message}', hint=hint)
-
-
-def _wish_fault(devices: Devices, wish: Wish) -> tuple[str, str] | None:
-    match wish:
-        case BalloonWish(target_bytes=target_bytes):
-            if not devices.has_balloon:
-                return "has no balloon device", "add virtio-balloon to it, or move it by plug alone"
-            if not 0 < target_bytes <= devices.boot_bytes:
-                return (
-                    f"cannot have {format_size(target_bytes)} of base RAM",
-                    f"ask its balloon for more than 0 and at most {format_size(devices.boot_bytes)}",
-                )
-        case PlugWish(device=device, requested_bytes=requested_bytes):
-            plug = next((plug for plug in devices.plugs if plug.name == device), None)
-            if plug is None:
-                names = ", ".join(plug.name for plug in devices.plugs) or "none"
-                return f'has no virtio-mem device "{device}"', f"its devices are: {names}"
-            if not 0 <= requested_bytes <= plug.maximum_bytes or requested_bytes % plug.block_bytes:
-                return (
-                    f'cannot plug {format_size(requested_bytes)} into "{device}"',
-                    f"ask for whole blocks of {format_size(plug.block_bytes)}, "
-                    f"at most {format_size(plug.maximum_bytes)}",
-                )
-        case _:
-            assert_never(wish)
-    return None
 
 
 def _grow(devices: Devices, goal_bytes: int) -> _Aim:
