@@ -9,6 +9,7 @@ from barostat.hypervisors.base import BalloonWish, PlugWish
 from barostat.hypervisors.movers import (
     cancel_wishes,
     next_wishes,
+    nudge_wishes,
     reachable_bytes,
 )
 from barostat.units import MIB
@@ -165,6 +166,14 @@ def test_an_abandoned_move_is_cancelled_by_asking_for_what_is_there() -> None:
     shrinking = guest(400, plug(98, 0), target_mib=300)
 
     assert cancel_wishes(shrinking) == (plug_wish(98), balloon_wish(400))
+
+
+def test_a_nudge_says_again_what_has_not_come_true() -> None:
+    waiting = guest(400, plug(98, 0), plug(50, name="vm1"), target_mib=300)
+
+    assert nudge_wishes(waiting) == (plug_wish(0), balloon_wish(300))
+    assert nudge_wishes(guest(400, plug(98), target_mib=400)) == ()
+    assert nudge_wishes(guest(400)) == ()
 
 
 def test_cancelling_makes_an_unknown_balloon_target_known() -> None:
