@@ -1,0 +1,1 @@
+"""What a person types. stdout is data, stderr is talk; no traceback for a user's mistake."""

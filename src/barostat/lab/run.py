@@ -1,0 +1,156 @@
+"""Play a scenario: boot, let workloads rise and fall, balance (or not), record every second.
+
+The clock of a run starts when the guests with `boot_at = 0` are ready. A later guest starts when
+its startup memory has been set aside for it, or, without Barostat, where it fits beside what the
+others have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from barostat.core.policy import Policy
+from barostat.engine.loop import Balancer, Tick
+from barostat.engine.observe import FixedCapacity, FixedSettings
+from barostat.lab.report import Recorder, Report
+from barostat.lab.scenario import Scenario, ScenarioGuest
+from barostat.lab.stage import Stage
+
+__all__ = ["play"]
+
+ADMISSION_S = 60.0
+"""How long a guest that comes later waits for its startup memory."""
+
+
+async def play(
+    stage: Stage,
+    scenario: Scenario,
+    *,
+    seconds: float,
+    moving: bool = True,
+    policy: Policy | None = None,
+    on_tick: Callable[[Tick, Recorder], None] = lambda _tick, _recorder: None,
+) -> Report:
+    """Play a scenario on a stage.
+
+    Args:
+        stage: where; its guests are left running for its owner to end.
+        scenario: what.
+        seconds: how long, from the moment the first guests are ready.
+        moving: False leaves every guest at its startup size (the static policy).
+        policy: the numbers to act by.
+        on_tick: told of every second.
+
+    Raises:
+        GuestDiedError: a guest ended by itself.
+        LabError: a guest could not be booted.
+    """
+    run = _Run(stage, scenario, seconds=seconds, moving=moving, policy=policy, on_tick=on_tick)
+    return await run.play()
+
+
+class _Run:
+    def __init__(
+        self,
+        stage: Stage,
+        scenario: Scenario,
+        *,
+        seconds: float,
+        moving: bool,
+        policy: Policy | None,
+        on_tick: Callable[[Tick, Recorder], None],
+    ) -> None:
+        self._stage, self._scenario, self._seconds = stage, scenario, seconds
+        self._moving = moving
+        self._ready: dict[str, asyncio.Event] = {
+            guest.name: asyncio.Event() for guest in scenario.guests
+        }
+        self._recorder = Recorder(scenario, stage, moving=moving)
+        self._on_tick = on_tick
+        self._stop = asyncio.Event()
+        self._balancer = Balancer(
+            stage.hypervisor,
+            FixedSettings(scenario.settings),
+            FixedCapacity(scenario.capacity_bytes),
+            policy=policy,
+            on_tick=self._ticked,
+            on_outcome=self._recorder.outcome,
+            moving=moving,
+        )
+
+    async def play(self) -> Report:
+        first = [guest for guest in self._scenario.guests if guest.boot_at_s == 0]
+        await asyncio.gather(*(self._boot(guest) for guest in first))
+        self._recorder.start(time.monotonic())
+        try:
+            await self._play_all()
+        except BaseExceptionGroup as group:
+            raise _root(group) from group
+        self._stage.check()
+        return self._recorder.report()
+
+    async def _play_all(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._balancer.run(self._stop))
+            others = [
+                tasks.create_task(self._boot_later(guest))
+                for guest in self._scenario.guests
+                if guest.boot_at_s > 0
+            ]
+            others.append(tasks.create_task(self._play_steps()))
+            try:
+                async with asyncio.timeout(self._seconds):
+                    await self._stop.wait()
+            except TimeoutError:
+                self._stop.set()
+            for task in others:
+                task.cancel()
+
+    def _ticked(self, tick: Tick) -> None:
+        self._recorder.tick(tick)
+        self._on_tick(tick, self._recorder)
+        self._stage.check()
+
+    async def _boot(self, guest: ScenarioGuest) -> None:
+        await self._stage.boot(guest)
+        self._ready[guest.name].set()
+
+    async def _boot_later(self, guest: ScenarioGuest) -> None:
+        await asyncio.sleep(guest.boot_at_s)
+        startup = guest.settings.startup_bytes
+        if self._moving:
+            fits = await self._balancer.admit(guest.name, startup, timeout_s=ADMISSION_S)
+        else:
+            fits = self._recorder.promised_bytes + startup <= self._scenario.capacity_bytes
+        if not fits:
+            self._recorder.refused(guest.name)
+            return
+        try:
+            await self._boot(guest)
+        except BaseException:
+            self._balancer.release(guest.name)
+            raise
+
+    async def _play_steps(self) -> None:
+        began = time.monotonic()
+        async with asyncio.TaskGroup() as tasks:
+            lanes = {guest.name for guest in self._scenario.guests}
+            for name in lanes:
+                tasks.create_task(self._play_lane(name, began))
+
+    async def _play_lane(self, name: str, began: float) -> None:
+        """Play one guest's steps; those that fall before it is ready are played when it is."""
+        for step in self._scenario.steps:
+            if step.guest == name:
+                await asyncio.sleep(max(0.0, began + step.at_s - time.monotonic()))
+                await self._ready[name].wait()
+                await self._stage.play(step)
+
+
+def _root(error: BaseException) -> BaseException:
+    """Find the first fault in a group of them: it is what the person should read."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
