@@ -61,7 +61,7 @@ def build_image(kernel: Kernel, cache: Path, *, progress: Progress) -> Image:
     Raises:
         LabError: a tool failed; the message carries what it said.
     """
-    sources = {name: _source(name) for name in ("init.sh", "workload.c")}
+    sources = _guest_sources()
     busybox = Path(shutil.which("busybox") or "/usr/bin/busybox")
     folder = cache / "image" / _hash(kernel, busybox, sources)
     image = Image(folder=folder, kernel=folder / "vmlinuz", initrd=folder / "initrd")
@@ -80,8 +80,10 @@ def build_image(kernel: Kernel, cache: Path, *, progress: Progress) -> Image:
     return image
 
 
-def _source(name: str) -> bytes:
-    return resources.files("barostat.lab").joinpath(name).read_bytes()
+def _guest_sources() -> dict[str, bytes]:
+    """Read what is ours of the guest: the start script and the workload's C files, by name."""
+    files = resources.files("barostat.lab").joinpath("guest").iterdir()
+    return {file.name: file.read_bytes() for file in sorted(files, key=lambda file: file.name)}
 
 
 def _hash(kernel: Kernel, busybox: Path, sources: Mapping[str, bytes]) -> str:
@@ -112,10 +114,16 @@ def _fill_root(root: Path, kernel: Kernel, busybox: Path, sources: Mapping[str, 
         (modules / name).write_bytes(module_bytes(path))
         names.append(name)
     (modules / "order").write_text("".join(f"{name}\n" for name in names))
-    code = root / "workload.c"
-    code.write_bytes(sources["workload.c"])
-    _run([*COMPILE, "-o", str(root / "workload"), str(code)], cwd=root)
-    code.unlink()
+    _compile({name: code for name, code in sources.items() if name != "init.sh"}, root)
+
+
+def _compile(sources: Mapping[str, bytes], root: Path) -> None:
+    """Build the workload program; the guest gets the program alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, code in sources.items():
+            Path(folder, name).write_bytes(code)
+        names = [name for name in sources if name.endswith(".c")]
+        _run([*COMPILE, "-o", str(root / "workload"), *names], cwd=Path(folder))
 
 
 def _pack(root: Path, initrd: Path) -> None:
