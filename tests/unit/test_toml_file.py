@@ -11,7 +11,6 @@ from barostat.config.toml_file import LARGEST_FILE_BYTES, FileModel, Size, read_
 from barostat.errors import InputError
 from barostat.units import MIB
 
-
 MEANT_SIZE = 'there is no such key; did you mean "size"?'
 
 

@@ -9,11 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from barostat.core.decide import Decision, GuestDecision
-from barostat.core.explain import sentence
+from barostat.core.explain import reason_json, sentence
 from barostat.core.pressure import Status
 from barostat.units import format_size
 
-__all__ = ["guest_json", "guest_table", "host_line", "reason_text"]
+__all__ = ["guest_json", "guest_table", "host_json", "host_line", "status_sentence"]
 
 _STYLES: Final = {
     Status.OK: "green",
@@ -23,7 +23,7 @@ _STYLES: Final = {
 }
 
 
-def reason_text(guest: GuestDecision) -> str:
+def _reasons(guest: GuestDecision) -> str:
     """Say why a guest has what it has, in one line."""
     return "; ".join(sentence(reason) for reason in guest.reasons)
 
@@ -67,8 +67,8 @@ def _cells(guest: GuestDecision) -> tuple[str | Text, ...]:
 
 def _why(guest: GuestDecision) -> str:
     if guest.move is None:
-        return reason_text(guest)
-    return f"{guest.move.kind.value} to {format_size(guest.move.to_bytes)}: {reason_text(guest)}"
+        return _reasons(guest)
+    return f"{guest.move.kind.value} to {format_size(guest.move.to_bytes)}: {_reasons(guest)}"
 
 
 def host_line(decision: Decision) -> str:
@@ -80,6 +80,30 @@ def host_line(decision: Decision) -> str:
         f"(kept for urgent grows: {format_size(decision.pool_bytes)}), "
         f"memory: {decision.tier.value.replace('_', ' ')}"
     )
+
+
+def host_json(decision: Decision) -> dict[str, Any]:
+    """Make plain values of how the host's memory stands."""
+    return {
+        "capacity_bytes": decision.capacity_bytes,
+        "promised_bytes": decision.promised_bytes,
+        "in_hand_bytes": decision.in_hand_bytes,
+        "pool_bytes": decision.pool_bytes,
+        "tier": decision.tier.value,
+        "alarms": [reason_json(alarm) for alarm in decision.alarms],
+    }
+
+
+def status_sentence(guest: GuestDecision) -> str:
+    """Say what a guest's status means."""
+    meaning = {
+        Status.OK: "it has what it needs and at least 80 % of its buffer",
+        Status.LOW: "it has what it needs, but less than 80 % of its buffer",
+        Status.WARNING: "it has less than it needs, so its own kernel pages",
+        Status.UNKNOWN: "it says nothing about its memory that can be believed",
+    }[guest.status]
+    pressure = "" if guest.pressure is None else f", pressure {guest.pressure * 100:.0f} %"
+    return f"Status {guest.status.value}{pressure}: {meaning}."
 
 
 def guest_json(guest: GuestDecision) -> dict[str, Any]:
@@ -103,12 +127,5 @@ def guest_json(guest: GuestDecision) -> dict[str, Any]:
             "from_bytes": guest.move.from_bytes,
             "to_bytes": guest.move.to_bytes,
         },
-        "reasons": [
-            {
-                "code": reason.code.value,
-                "numbers": dict(reason.numbers),
-                "sentence": sentence(reason),
-            }
-            for reason in guest.reasons
-        ],
+        "reasons": [reason_json(reason) for reason in guest.reasons],
     }

@@ -9,7 +9,7 @@ from barostat.core.moves import Move, MoveKind
 from barostat.core.reasons import Reason, ReasonCode
 from barostat.units import format_size
 
-__all__ = ["sentence", "summary"]
+__all__ = ["reason_json", "sentence", "summary"]
 
 _SENTENCES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.DEMAND: (
@@ -104,6 +104,15 @@ def _shown(name: str, value: float | str) -> str:
     if name.endswith("_s"):
         return f"{value:.0f} s"
     return f"{value:g}"
+
+
+def reason_json(reason: Reason) -> dict[str, object]:
+    """Make plain values of a reason, its sentence among them: what `--output json` shows."""
+    return {
+        "code": reason.code.value,
+        "numbers": dict(reason.numbers),
+        "sentence": sentence(reason),
+    }
 
 
 def summary(move: Move) -> str:

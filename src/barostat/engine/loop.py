@@ -121,6 +121,13 @@ class Balancer:
         self._on_tick(tick)
         return tick
 
+    async def watch(self, looks: int, *, every_s: float) -> Tick:
+        """Look several times without acting, and say what the last look decided."""
+        for _ in range(looks - 1):
+            await self.look()
+            await asyncio.sleep(every_s)
+        return await self.look()
+
     async def admit(self, guest: str, size_bytes: int, *, timeout_s: float) -> bool:
         """Wait until a VM may start: until its startup memory is in hand and set aside for it.
 

@@ -11,9 +11,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from barostat.core.decide import GuestDecision
-from barostat.core.explain import sentence, summary
+from barostat.core.explain import reason_json, summary
 from barostat.core.moves import Move
-from barostat.core.reasons import Reason
 from barostat.engine.act import Outcome
 from barostat.engine.loop import Tick
 from barostat.lab.scenario import Scenario
@@ -24,12 +23,13 @@ __all__ = ["Recorder", "Report", "Summary"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuestSummary:
-    """One guest over a run. `minimum` and `maximum` are the sizes it had."""
+    """One guest over a run: the sizes it had, by which device it gave, and what it felt."""
 
     minimum_assigned_bytes: int
     maximum_assigned_bytes: int
-    peak_balloon_bytes: int
     peak_plugged_bytes: int
+    ballooned_bytes: int
+    unplugged_bytes: int
     oom_kills: int
     swap_in_bytes: int
     swap_out_bytes: int
@@ -90,14 +90,27 @@ class Report:
 
 @dataclass(slots=True)
 class _Totals:
-    """One guest's running figures."""
+    """One guest's running figures; sizes in bytes."""
 
-    low: int | None = None
+    last: GuestDecision | None = None
+    low: int = 0
     high: int = 0
-    balloon: int = 0
     plugged: int = 0
-    last: int | None = None
+    ballooned: int = 0
+    unplugged: int = 0
+    moved: int = 0
     witness: Mapping[str, float] = field(default_factory=dict)
+
+    def add(self, guest: GuestDecision, witness: Mapping[str, float]) -> None:
+        """Take in one more second."""
+        before, size = self.last or guest, guest.assigned_bytes
+        self.low = min(self.low, size) if self.last else size
+        self.high = max(self.high, size)
+        self.plugged = max(self.plugged, guest.plugged_bytes)
+        self.ballooned += max(0, guest.balloon_bytes - before.balloon_bytes)
+        self.unplugged += max(0, before.plugged_bytes - guest.plugged_bytes)
+        self.moved += abs(size - before.assigned_bytes)
+        self.last, self.witness = guest, witness or self.witness
 
 
 class Recorder:
@@ -105,9 +118,9 @@ class Recorder:
 
     def __init__(self, scenario: Scenario, stage: Stage, *, moving: bool) -> None:
         self._scenario, self._stage = scenario, stage
-        self._policy = "barostat" if moving else "static"
+        self.moving = moving
         self._began_s = 0.0
-        self._seconds = 0.0
+        self.seconds = 0.0
         self._series: dict[str, list[dict[str, Any]]] = {
             guest.name: [] for guest in scenario.guests
         }
@@ -116,8 +129,12 @@ class Recorder:
         self._outcomes: list[dict[str, Any]] = []
         self._breaches: list[str] = []
         self._refused: list[str] = []
-        self._moved_bytes = 0
         self.promised_bytes = 0
+
+    @property
+    def witnesses(self) -> dict[str, Mapping[str, float]]:
+        """What each guest last said of itself."""
+        return {name: totals.witness for name, totals in self._totals.items()}
 
     def start(self, now_s: float) -> None:
         """Start the clock."""
@@ -130,7 +147,7 @@ class Recorder:
     def outcome(self, outcome: Outcome) -> None:
         """Note how an operation ended."""
         noted = {
-            "t": round(self._seconds, 3),
+            "t": round(self.seconds, 3),
             "guest": outcome.move.guest,
             "kind": outcome.move.kind.value,
             "to_bytes": outcome.move.to_bytes,
@@ -143,7 +160,7 @@ class Recorder:
     def tick(self, tick: Tick) -> None:
         """Note a second."""
         decision = tick.decision
-        self._seconds = t = decision.now_s - self._began_s
+        self.seconds = t = decision.now_s - self._began_s
         self.promised_bytes = decision.promised_bytes
         if decision.promised_bytes > decision.capacity_bytes:
             over = decision.promised_bytes - decision.capacity_bytes
@@ -151,23 +168,16 @@ class Recorder:
         for guest in decision.guests:
             if guest.guest in self._series:
                 self._note(t, guest)
-        if self._policy == "barostat":
+        if self.moving:
             self._moves += [_move(t, move) for move in decision.moves]
 
     def _note(self, t: float, guest: GuestDecision) -> None:
-        name, totals = guest.guest, self._totals[guest.guest]
+        name, size = guest.guest, guest.assigned_bytes
         witness = dict(self._stage.witness(name))
         settings = self._scenario.settings[name]
-        size = guest.assigned_bytes
         if not settings.minimum_bytes <= size <= settings.maximum_bytes:
             self._breaches.append(f"{t:.1f} s: {name} has {size} bytes, outside its bounds")
-        if totals.last is not None:
-            self._moved_bytes += abs(size - totals.last)
-        totals.last, totals.witness = size, witness or totals.witness
-        totals.low = size if totals.low is None else min(totals.low, size)
-        totals.high = max(totals.high, size)
-        totals.balloon = max(totals.balloon, guest.balloon_bytes)
-        totals.plugged = max(totals.plugged, guest.plugged_bytes)
+        self._totals[name].add(guest, witness)
         sample = {
             "t": round(t, 3),
             "assigned_bytes": size,
@@ -180,7 +190,7 @@ class Recorder:
             "balloon_bytes": guest.balloon_bytes,
             "plugged_bytes": guest.plugged_bytes,
             "witness": witness,
-            "reasons": [_reason(reason) for reason in guest.reasons],
+            "reasons": [reason_json(reason) for reason in guest.reasons],
         }
         self._series[name].append(sample)
 
@@ -188,12 +198,12 @@ class Recorder:
         """Say what it comes to so far."""
         guests = {name: _summarise(totals) for name, totals in self._totals.items()}
         return Summary(
-            seconds=round(self._seconds, 1),
+            seconds=round(self.seconds, 1),
             invariant_breaches=len(self._breaches),
             oom_kills=sum(guest.oom_kills for guest in guests.values()),
             swap_in_bytes=sum(guest.swap_in_bytes for guest in guests.values()),
             stall_seconds=round(sum(guest.stall_seconds for guest in guests.values()), 2),
-            bytes_moved=self._moved_bytes,
+            bytes_moved=sum(totals.moved for totals in self._totals.values()),
             moves=len(self._moves),
             failed_moves=sum(1 for outcome in self._outcomes if outcome["error"]),
             refused_guests=tuple(self._refused),
@@ -204,7 +214,7 @@ class Recorder:
         """Close the books."""
         return Report(
             scenario=self._scenario,
-            policy=self._policy,
+            policy="barostat" if self.moving else "static",
             stage=self._stage.label,
             series=self._series,
             moves=self._moves,
@@ -217,10 +227,11 @@ class Recorder:
 def _summarise(totals: _Totals) -> GuestSummary:
     witness = totals.witness
     return GuestSummary(
-        minimum_assigned_bytes=totals.low or 0,
+        minimum_assigned_bytes=totals.low,
         maximum_assigned_bytes=totals.high,
-        peak_balloon_bytes=totals.balloon,
         peak_plugged_bytes=totals.plugged,
+        ballooned_bytes=totals.ballooned,
+        unplugged_bytes=totals.unplugged,
         oom_kills=int(witness.get("oom_kills", 0)),
         swap_in_bytes=int(witness.get("swap_in_bytes", 0)),
         swap_out_bytes=int(witness.get("swap_out_bytes", 0)),
@@ -235,14 +246,6 @@ def _move(t: float, move: Move) -> dict[str, Any]:
         "kind": move.kind.value,
         "from_bytes": move.from_bytes,
         "to_bytes": move.to_bytes,
-        "reasons": [_reason(reason) for reason in move.reasons],
+        "reasons": [reason_json(reason) for reason in move.reasons],
         "sentence": summary(move),
-    }
-
-
-def _reason(reason: Reason) -> dict[str, Any]:
-    return {
-        "code": reason.code.value,
-        "numbers": dict(reason.numbers),
-        "sentence": sentence(reason),
     }

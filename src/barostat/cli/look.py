@@ -1,0 +1,140 @@
+"""`barostat list`, `plan` and `explain`: look at the guests, say what is and why, move nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from barostat.cli.output import output_option, print_json
+from barostat.cli.reach import find, look_at, reach_options
+from barostat.cli.tables import guest_json, guest_table, host_json, host_line, status_sentence
+from barostat.core.decide import Decision, GuestDecision
+from barostat.core.demand import DemandState
+from barostat.core.explain import sentence, summary
+from barostat.core.settings import MemorySettings
+from barostat.engine.loop import Tick
+from barostat.errors import UnknownGuestError
+from barostat.units import format_size
+
+__all__ = ["explain_command", "list_command", "plan_command"]
+
+
+@click.command()
+@reach_options
+@output_option
+def list_command(qmp: Path | None, capacity: int | None, output: str) -> None:
+    """Show every VM: assigned, demand, status, and why."""
+    tick = asyncio.run(look_at(find(qmp, capacity), looks=1))
+    if output == "json":
+        print_json([guest_json(guest) for guest in tick.decision.guests])
+        return
+    console = Console(highlight=False)
+    console.print(guest_table(tick.decision))
+    console.print(host_line(tick.decision), style="dim", soft_wrap=True)
+
+
+@click.command()
+@reach_options
+@output_option
+def plan_command(qmp: Path | None, capacity: int | None, output: str) -> None:
+    """Say what would be done now, and why. Moves nothing.
+
+    Looks twice, a second apart, so that a VM that is growing is seen to grow.
+    """
+    decision = asyncio.run(look_at(find(qmp, capacity), looks=2)).decision
+    if output == "json":
+        guests = [guest_json(guest) for guest in decision.guests]
+        print_json({"host": host_json(decision), "guests": guests})
+        return
+    console = Console(highlight=False)
+    for line in _plan_lines(decision):
+        console.print(line, soft_wrap=True, markup=False)
+
+
+def _plan_lines(decision: Decision) -> Iterator[str]:
+    yield host_line(decision)
+    yield from (f"ALARM: {sentence(alarm)}" for alarm in decision.alarms)
+    yield from (summary(move) for move in decision.moves)
+    for guest in decision.guests:
+        if guest.move is None:
+            why = "; ".join(sentence(reason) for reason in guest.reasons)
+            yield f"{guest.guest}: hold at {format_size(guest.assigned_bytes)}: {why}"
+
+
+@click.command()
+@click.argument("vm")
+@reach_options
+@output_option
+def explain_command(vm: str, qmp: Path | None, capacity: int | None, output: str) -> None:
+    """Say in sentences why a VM has the memory it has.
+
+    Looks twice, a second apart, so that a VM that is growing is seen to grow.
+    """
+    tick = asyncio.run(look_at(find(qmp, capacity), looks=2))
+    guest = _named(vm, tick.decision)
+    if output == "json":
+        print_json({"host": host_json(tick.decision), **guest_json(guest)})
+        return
+    console = Console(highlight=False)
+    for line in _explanation(guest, tick):
+        console.print(line, soft_wrap=True, markup=False)
+
+
+def _named(vm: str, decision: Decision) -> GuestDecision:
+    known = {guest.guest: guest for guest in decision.guests}
+    if vm in known:
+        return known[vm]
+    near = difflib.get_close_matches(vm, known, n=1)
+    hint = f'did you mean "{near[0]}"?' if near else "there are: " + ", ".join(known)
+    raise UnknownGuestError(f'there is no VM "{vm}"', hint=hint)
+
+
+def _explanation(guest: GuestDecision, tick: Tick) -> Iterator[str]:
+    seen = next(item for item in tick.snapshot.guests if item.name == guest.guest)
+    boot = format_size(seen.devices.boot_bytes)
+    yield (
+        f"{guest.guest} has {format_size(guest.assigned_bytes)}: {boot} of boot RAM, "
+        f"less {format_size(guest.balloon_bytes)} in its balloon, "
+        f"plus {format_size(guest.plugged_bytes)} plugged."
+    )
+    demand = tick.decision.state.guests[guest.guest].demand
+    if demand is not None:
+        yield _demand_sentence(demand)
+    yield status_sentence(guest)
+    settings = tick.snapshot.settings.get(guest.guest)
+    if settings is not None:
+        yield _settings_sentence(settings)
+    if guest.target_bytes != guest.assigned_bytes:
+        yield (
+            f"With plenty it would get {format_size(guest.want_bytes)}; of what there is now its "
+            f"share is {format_size(guest.target_bytes)}."
+        )
+    what = "Left as it is" if guest.move is None else "What would be done now"
+    if guest.move is not None:
+        yield f"{what}: {summary(guest.move)}."
+    else:
+        why = "; ".join(sentence(reason) for reason in guest.reasons)
+        yield f"{what}: {why}."
+    yield f"The host: {host_line(tick.decision)}."
+
+
+def _demand_sentence(demand: DemandState) -> str:
+    used = demand.demand_bytes - demand.kernel_bytes
+    return (
+        f"It needs {format_size(demand.demand_bytes)}: {format_size(used)} in use that is not "
+        f"just cache, and {format_size(demand.kernel_bytes)} that its kernel keeps; "
+        f"{format_size(demand.statistics.available_bytes)} are available in it."
+    )
+
+
+def _settings_sentence(settings: MemorySettings) -> str:
+    return (
+        f"It may have {format_size(settings.minimum_bytes)} to "
+        f"{format_size(settings.maximum_bytes)} (startup {format_size(settings.startup_bytes)}), "
+        f"with {settings.buffer_percent} % buffer and weight {settings.weight}."
+    )
