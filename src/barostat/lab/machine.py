@@ -1,0 +1,246 @@
+"""One real guest: its QEMU process, its witness, its end.
+
+A guest is started and stopped by its owner; one that ends by itself is an error that names its
+kept console. Every wait has a deadline. QEMU dies with the process that started it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from barostat.errors import GuestDiedError, LabError
+from barostat.lab import monitor
+from barostat.lab.consoles import died
+from barostat.lab.disks import make_swap_disk
+from barostat.lab.guests import Accelerator, GuestFiles, GuestSpec, qemu_command
+from barostat.lab.image import Image
+from barostat.lab.witness import ControlPort, Witness
+
+__all__ = ["LabGuest"]
+
+ANSWER_TIMEOUT_S: Final = 30.0
+"""The witness answers in 10 ms, in seconds where 16 busy guests share a core."""
+BOOT_TIMEOUT_S: Final = 60.0
+"""2 s alone, 23 s with 16 guests at once on two cores."""
+CONNECT_EVERY_S: Final = 0.02
+QUIT_TIMEOUT_S: Final = 2.0
+END_TIMEOUT_S: Final = 5.0
+
+_T = TypeVar("_T")
+
+
+class LabGuest:
+    """A guest in QEMU. `folder` must hold the data disk; all paths of the guest are in it."""
+
+    def __init__(
+        self, spec: GuestSpec, *, folder: Path, image: Image, accelerator: Accelerator
+    ) -> None:
+        self.spec = spec
+        self.files = GuestFiles(folder=folder, name=spec.name)
+        self._image, self._accelerator = image, accelerator
+        self._process: asyncio.subprocess.Process | None = None
+        self._port: ControlPort | None = None
+        self._stopped = False
+        self._death: GuestDiedError | None = None
+
+    @property
+    def witness(self) -> Witness | None:
+        """The newest report, None before the first."""
+        return None if self._port is None else self._port.witness
+
+    @property
+    def bad_lines(self) -> int:
+        """How many lines came that were no reports."""
+        return 0 if self._port is None else self._port.bad_lines
+
+    @property
+    def pid(self) -> int | None:
+        """QEMU's process id, None before the start."""
+        return None if self._process is None else self._process.pid
+
+    @property
+    def qmp_path(self) -> Path:
+        """The socket on which Barostat finds the guest."""
+        return self.files.qmp
+
+    async def start(self) -> None:
+        """Start QEMU and connect to the workload's port; the guest boots from here on.
+
+        Raises:
+            LabError: QEMU cannot be run, or the folder's path is too long for a socket.
+            GuestDiedError: QEMU ended at once.
+        """
+        self.files.check()
+        if self.spec.swap_bytes:
+            make_swap_disk(self.files.swap, size_bytes=self.spec.swap_bytes)
+        command = qemu_command(
+            self.spec, self.files, image=self._image, accelerator=self._accelerator
+        )
+        try:
+            with self.files.log.open("wb") as log:
+                self._process = await asyncio.create_subprocess_exec(
+                    *("setpriv", "--pdeathsig=KILL", *command),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,  # Ctrl-C at the terminal is ours, not QEMU's
+                )
+        except OSError as error:
+            raise LabError(
+                f"QEMU could not be started: {error}", hint="is qemu-system-x86 installed?"
+            ) from error
+        self._port = await self._in_time(self._connect(), "open its control port", BOOT_TIMEOUT_S)
+
+    async def _connect(self) -> ControlPort:
+        while True:
+            self.check()
+            try:
+                return await ControlPort.connect(self.files.port)
+            except OSError:
+                await asyncio.sleep(CONNECT_EVERY_S)
+
+    async def wait_ready(self, *, timeout_s: float = BOOT_TIMEOUT_S) -> Witness:
+        """Wait for the first report: the guest has booted and its workload listens.
+
+        Raises:
+            GuestDiedError: it ended instead.
+            LabError: it did not report in time.
+        """
+        return await self.until(lambda _: True, "boot", timeout_s=timeout_s)
+
+    async def hold(self, size_bytes: int, *, hot: float = 1.0) -> Witness:
+        """Tell the workload to hold so much, and to keep touching a share of it.
+
+        Returns when the workload has heard; `wait_held` waits until it is done.
+
+        Raises:
+            GuestDiedError, LabError: the guest ended or does not answer.
+        """
+        return await self._tell(f"hold {size_bytes} {round(hot * 1000)}")
+
+    async def cache(self, size_bytes: int) -> Witness:
+        """Tell the workload to read so much through the page cache; 0 drops the cache.
+
+        Returns when the workload has heard; `cache_read_bytes` of its reports says how far it is.
+
+        Raises:
+            GuestDiedError, LabError: the guest ended or does not answer.
+        """
+        return await self._tell(f"cache {size_bytes}")
+
+    async def wait_held(self, *, timeout_s: float = ANSWER_TIMEOUT_S) -> Witness:
+        """Wait until the workload holds what it was told to.
+
+        Raises:
+            GuestDiedError, LabError: the guest ended, or the time did.
+        """
+        return await self.until(
+            lambda witness: witness.held_bytes == witness.wished_bytes,
+            "hold what it was told to",
+            timeout_s=timeout_s,
+        )
+
+    async def until(
+        self, fits: Callable[[Witness], bool], what: str, *, timeout_s: float = ANSWER_TIMEOUT_S
+    ) -> Witness:
+        """Wait for a report that fits. `what` completes "guest X did not ... in time".
+
+        Raises:
+            GuestDiedError, LabError: the guest ended, or the time did.
+        """
+        return await self._in_time(
+            self._open_port().until(fits, timeout_s=timeout_s), what, timeout_s
+        )
+
+    async def qmp(self, command: str, /, **arguments: Any) -> Any:
+        """Run a QMP command on the lab's own monitor; "_" in argument names stands for "-".
+
+        Raises:
+            LabError: QEMU does not answer or says no.
+        """
+        return await monitor.execute(self.files.lab_qmp, command, **arguments)
+
+    def check(self) -> None:
+        """See whether the guest still runs.
+
+        Raises:
+            GuestDiedError: it ended by itself; its console has been kept.
+        """
+        if self._death is None and not self._stopped and self._process is not None:
+            code = self._process.returncode
+            if code is not None:
+                how = f"signal {-code}" if code < 0 else f"exit code {code}"
+                self._death = died(self.files, how=how)
+        if self._death is not None:
+            raise self._death
+
+    async def stop(self) -> None:
+        """End the guest, by QMP if it listens, by its process id otherwise, and remove its files.
+
+        Cancelled or interrupted, it kills at once.
+        """
+        self._stopped = True
+        if self._port is not None:
+            self._port.close()
+        try:
+            await self._end()
+        finally:
+            if self._process is not None and self._process.returncode is None:
+                self._process.kill()
+            self.files.remove()
+
+    async def _end(self) -> None:
+        process = self._process
+        if process is None:
+            return
+        if process.returncode is None:
+            try:
+                await monitor.execute(self.files.lab_qmp, "quit", timeout_s=QUIT_TIMEOUT_S)
+                await asyncio.wait_for(process.wait(), QUIT_TIMEOUT_S)
+            except (LabError, TimeoutError):
+                process.kill()
+        try:
+            await asyncio.wait_for(process.wait(), END_TIMEOUT_S)
+        except TimeoutError as error:
+            raise LabError(
+                f'QEMU of guest "{self.spec.name}" (process {process.pid}) cannot be ended',
+                hint="is its disk hung? `ps` shows its state",
+            ) from error
+
+    async def _tell(self, command: str) -> Witness:
+        told = self._open_port().tell(command, timeout_s=ANSWER_TIMEOUT_S)
+        return await self._in_time(told, f'hear "{command}"', ANSWER_TIMEOUT_S)
+
+    def _open_port(self) -> ControlPort:
+        if self._port is None:
+            raise LabError(f'guest "{self.spec.name}" was not started')
+        return self._port
+
+    async def _in_time(self, awaited: Awaitable[_T], what: str, timeout_s: float) -> _T:
+        """Await; say of a guest that ended that it did, and of one that is late what it owes."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await awaited
+        except TimeoutError as error:
+            self.check()
+            raise LabError(
+                f'guest "{self.spec.name}" did not {what} within {timeout_s:g} s',
+                hint=f"its console is in {self.files.console}, its last report: {self.witness}",
+            ) from error
+        except GuestDiedError:
+            raise
+        except LabError:
+            await self._see_end()
+            raise
+
+    async def _see_end(self) -> None:
+        """After the port was closed: QEMU ends a moment later; then that is what happened."""
+        if self._process is not None and not self._stopped:
+            try:
+                await asyncio.wait_for(self._process.wait(), END_TIMEOUT_S)
+            except TimeoutError:
+                return
+            self.check()
