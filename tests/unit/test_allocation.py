@@ -138,6 +138,19 @@ def test_buffers_are_cut_before_any_demand() -> None:
     assert result.tier is Tier.BUFFERS_CUT
 
 
+def test_demands_that_just_fit_leave_only_the_buffers_cut() -> None:
+    result = share(claim(), claim("db"), capacity=800)
+
+    assert result.sizes_bytes == (400, 400)
+    assert result.tier is Tier.BUFFERS_CUT
+
+
+def test_a_want_above_the_maximum_weighs_with_all_of_it() -> None:
+    result = share(claim(want=1600), claim("db", want=800), capacity=1350)
+
+    assert result.sizes_bytes == (900, 450)
+
+
 def test_of_cut_buffers_the_one_with_most_to_lose_gets_most() -> None:
     # Equal shares of what each wants: 0.75 of 800 and of 480, but nobody below its need.
     result = share(claim(want=800), claim("db", want=480), capacity=1000)
@@ -177,8 +190,8 @@ def test_bytes_that_cannot_be_divided_stay_idle() -> None:
 def test_break_points_that_a_float_cannot_tell_apart_are_put_in_order() -> None:
     # The second guest meets its ceiling a hair before the first: 1 - 40 / 2**60 of its demand.
     huge = 2**60
-    first = claim(minimum=0, demand=huge, want=huge, maximum=huge)
-    second = claim("db", minimum=0, demand=huge, want=huge, maximum=huge - 40)
+    first = claim(minimum=0, demand=huge, want=huge, maximum=huge, weight=1)
+    second = claim("db", minimum=0, demand=huge, want=huge, maximum=huge - 40, weight=1)
 
     result = share(first, second, capacity=2 * huge - 50)
 
