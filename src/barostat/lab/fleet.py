@@ -18,7 +18,7 @@ from typing import Final, Self
 from barostat.errors import LabError
 from barostat.lab.acceleration import choose_accelerator
 from barostat.lab.disks import make_data_disk
-from barostat.lab.guests import Accelerator, GuestSpec
+from barostat.lab.guests import DATA_DISK, Accelerator, GuestSpec
 from barostat.lab.image import Image, ensure_image
 from barostat.lab.machine import LabGuest
 from barostat.lab.packages import Progress
@@ -72,7 +72,7 @@ class Lab:
 
     async def __aenter__(self) -> Self:
         try:
-            make_data_disk(self.folder / "data.disk", size_bytes=DATA_DISK_BYTES)
+            make_data_disk(self.folder / DATA_DISK, size_bytes=DATA_DISK_BYTES)
             await self._boot_all()
         except BaseException:
             await self._end()

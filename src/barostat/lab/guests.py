@@ -17,8 +17,9 @@ from barostat.errors import LabError
 from barostat.lab.image import Image
 from barostat.units import GIB, MIB, format_size
 
-__all__ = ["Accelerator", "GuestFiles", "GuestSpec", "qemu_command"]
+__all__ = ["DATA_DISK", "Accelerator", "GuestFiles", "GuestSpec", "qemu_command"]
 
+DATA_DISK: Final = "data.disk"
 NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 SMALLEST_BOOT_BYTES: Final = 128 * MIB
 LARGEST_GROWTH: Final = 32
@@ -147,7 +148,7 @@ class GuestFiles:
     @property
     def data(self) -> Path:
         """The data disk, one for all guests of the folder: nobody writes to it."""
-        return self.folder / "data.disk"
+        return self.folder / DATA_DISK
 
     def check(self) -> None:
         """Refuse a folder whose sockets nobody could connect to.
