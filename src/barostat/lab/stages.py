@@ -1,0 +1,86 @@
+"""The stages there are: real guests in QEMU, and simulated ones for a machine without."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+
+from barostat.hypervisors.base import Hypervisor
+from barostat.hypervisors.qmp import QmpHypervisor
+from barostat.lab.fleet import Lab, ensure_kit
+from barostat.lab.guests import GuestSpec
+from barostat.lab.scenario import Scenario, ScenarioGuest, Step
+from barostat.lab.stage import Stage
+
+__all__ = ["guest_spec", "open_stage"]
+
+
+def guest_spec(guest: ScenarioGuest) -> GuestSpec:
+    """Say what to boot for a scenario's guest."""
+    return GuestSpec(
+        name=guest.name,
+        boot_bytes=guest.settings.startup_bytes,
+        maximum_bytes=guest.settings.maximum_bytes,
+        swap_bytes=guest.swap_bytes,
+    )
+
+
+class RealStage:
+    """Real guests in QEMU, seen through their QMP sockets."""
+
+    def __init__(self, lab: Lab, hypervisor: QmpHypervisor) -> None:
+        self._lab = lab
+        self._hypervisor = hypervisor
+
+    @property
+    def hypervisor(self) -> Hypervisor:
+        """The way by which Barostat sees and resizes the guests."""
+        return self._hypervisor
+
+    @property
+    def label(self) -> str:
+        """What the guests run on."""
+        return self._lab.kit.accelerator.value
+
+    async def boot(self, guest: ScenarioGuest) -> None:
+        """Boot a guest and wait until its workload reports."""
+        await self._lab.boot(guest_spec(guest))
+
+    async def play(self, step: Step) -> None:
+        """Tell a guest's workload what to do from now on."""
+        guest = self._lab.guests[step.guest]
+        if step.use_bytes is not None:
+            await guest.hold(step.use_bytes, hot=step.hot)
+        if step.cache_bytes is not None:
+            await guest.cache(step.cache_bytes)
+
+    def witness(self, guest: str) -> Mapping[str, float]:
+        """Say what the guest itself felt, by its workload's newest report; empty before any."""
+        found = self._lab.guests.get(guest)
+        return {} if found is None or found.witness is None else asdict(found.witness)
+
+    def check(self) -> None:
+        """Raise GuestDiedError if a guest ended by itself."""
+        self._lab.check()
+
+
+@asynccontextmanager
+async def open_stage(
+    scenario: Scenario, *, simulated: bool, say: Callable[[str], None]
+) -> AsyncIterator[Stage]:
+    """Set up a stage and take it down again, whatever happens.
+
+    Args:
+        scenario: what will be played.
+        simulated: guests that never were, for a machine without QEMU.
+        say: told what is being prepared, in lines.
+    """
+    kit = await asyncio.to_thread(ensure_kit, progress=say)
+    async with Lab((), kit=kit) as lab:
+        hypervisor = QmpHypervisor(directory=lab.folder)
+        try:
+            yield RealStage(lab, hypervisor)
+        finally:
+            await hypervisor.close()
