@@ -91,9 +91,9 @@ class QmpSocket:
             except GuestGoneError:
                 continue
             except HypervisorError as error:
-                self._fail(error)
+                self._fail(error, news="silent")
                 break
-            self.fault, self._told = None, ""
+            self._recover()
             return self._last
         last = self._last
         return None if last is None else replace(last, run_state=RunState.UNREACHABLE)
@@ -123,21 +123,25 @@ class QmpSocket:
         except HypervisorError as error:
             if isinstance(error, GuestGoneError):
                 self._last = None
-            self._fail(error)
+            self._fail(error, news=error.message)
             jitter = random.uniform(1 - JITTER_RATIO, 1 + JITTER_RATIO)  # noqa: S311 - no secret
             self._due_s = asyncio.get_running_loop().time() + self._pause_s * jitter
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
         else:
             self._pause_s, self._due_s = FIRST_PAUSE_S, 0.0
 
-    def _fail(self, error: HypervisorError) -> None:
+    def _fail(self, error: HypervisorError, *, news: str) -> None:
         """Keep the fault, and tell it once, not at every attempt."""
         self.fault = error
-        kind = type(error).__name__
-        if kind != self._told:
+        if news != self._told:
             level = logging.INFO if isinstance(error, GuestGoneError) else logging.WARNING
             _log.log(level, "%s; %s", error.message, error.hint)
-        self._told = kind
+        self._told = news
+
+    def _recover(self) -> None:
+        if self._told:
+            _log.info('VM "%s" answers', self.name)
+        self.fault, self._told = None, ""
 
     async def close(self) -> None:
         """Let go of the socket."""

@@ -24,8 +24,9 @@ INTERVAL_S: Final = 2
 PATIENCE_S: Final = 0.1
 """A guest answers in 1 to 10 ms. One that got no processor in this time is not waited for."""
 
-SAME_SECOND_PATIENCE_S: Final = 0.03
-"""While the last answer is of this very second, an unchanged one cannot be told from none."""
+SHORT_PATIENCE_S: Final = 0.03
+"""While the last answer is of this very second, an unchanged one cannot be told from none; and a
+guest whose driver never spoke most likely has none yet."""
 
 PAUSES_S: Final = (0.0, 0.003, 0.006)
 LAST_PAUSE_S: Final = 0.01
@@ -46,6 +47,7 @@ class StatisticsReader:
         self._path = balloon_path
         self._last: GuestStatistics | None = None
         self._unread = False
+        self._unasked_from_s = 0.0  # from then on an answer may come that we did not ask for
 
     async def ask(self) -> bool:
         """Have the guest asked, and wait a moment for its answer.
@@ -56,11 +58,18 @@ class StatisticsReader:
         Raises:
             DeadlineError, UnreachableError, RefusedError, GuestGoneError.
         """
+        loop = asyncio.get_running_loop()
         await self._set_interval(0)
-        before = await read_statistics_of(self._link, self._path)
+        before = self._last
+        if before is None or loop.time() >= self._unasked_from_s:
+            before = await read_statistics_of(self._link, self._path)
+        self._unasked_from_s = 0.0
+        asked_s = loop.time()
         await self._set_interval(INTERVAL_S)
         answer = await self._answer(before)
-        seen_s = asyncio.get_running_loop().time()
+        seen_s = loop.time()
+        if answer != before:  # no other can come before QEMU asks by itself
+            self._unasked_from_s = asked_s + INTERVAL_S
         if answer == self._last:
             return False
         if answer == before:  # it came unasked, some time after our last look
@@ -80,8 +89,8 @@ class StatisticsReader:
     async def _answer(self, before: GuestStatistics) -> GuestStatistics:
         """Poll until there is a newer answer than the one before, or patience is at its end."""
         loop = asyncio.get_running_loop()
-        same_second = int(time.time()) == before.last_update
-        until_s = loop.time() + (SAME_SECOND_PATIENCE_S if same_second else PATIENCE_S)
+        hopeless = before.last_update in {0, int(time.time())}
+        until_s = loop.time() + (SHORT_PATIENCE_S if hopeless else PATIENCE_S)
         tries = 0
         while True:
             await asyncio.sleep(PAUSES_S[tries] if tries < len(PAUSES_S) else LAST_PAUSE_S)
