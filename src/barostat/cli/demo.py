@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Self
 
 import click
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
 from barostat.cli.main import EXIT_BAD
 from barostat.cli.output import output_option, print_json, say
-from barostat.cli.tables import guest_table, host_line
+from barostat.cli.tables import guest_table, host_line, why_lines
 from barostat.core.explain import summary
 from barostat.core.moves import MoveKind
 from barostat.engine.loop import Tick
@@ -57,8 +57,8 @@ class Screen:
         seconds = recorder.seconds
         if self._live is not None:
             table = guest_table(tick.decision, extra=recorder_columns(recorder))
-            table.caption = f"{seconds:.0f} s   {host_line(tick.decision)}"
-            self._live.update(table, refresh=True)
+            lines = [f"{seconds:.0f} s: {host_line(tick.decision)}", *why_lines(tick.decision)]
+            self._live.update(Group(table, "", *lines), refresh=True)
             return
         for move in tick.decision.moves:
             if recorder.moving and move.kind is not MoveKind.NUDGE:

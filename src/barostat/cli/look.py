@@ -12,7 +12,14 @@ from rich.console import Console
 
 from barostat.cli.output import output_option, print_json
 from barostat.cli.reach import find, look_at, reach_options
-from barostat.cli.tables import guest_json, guest_table, host_json, host_line, status_sentence
+from barostat.cli.tables import (
+    guest_json,
+    guest_table,
+    host_json,
+    host_line,
+    status_sentence,
+    why_lines,
+)
 from barostat.core.decide import Decision, GuestDecision
 from barostat.core.demand import DemandState
 from barostat.core.explain import sentence, summary
@@ -35,7 +42,8 @@ def list_command(qmp: Path | None, capacity: int | None, output: str) -> None:
         return
     console = Console(highlight=False)
     console.print(guest_table(tick.decision))
-    console.print(host_line(tick.decision), style="dim", soft_wrap=True)
+    for line in ("", *why_lines(tick.decision), host_line(tick.decision)):
+        console.print(line, soft_wrap=True, markup=False)
 
 
 @click.command()
@@ -59,11 +67,7 @@ def plan_command(qmp: Path | None, capacity: int | None, output: str) -> None:
 def _plan_lines(decision: Decision) -> Iterator[str]:
     yield host_line(decision)
     yield from (f"ALARM: {sentence(alarm)}" for alarm in decision.alarms)
-    yield from (summary(move) for move in decision.moves)
-    for guest in decision.guests:
-        if guest.move is None:
-            why = "; ".join(sentence(reason) for reason in guest.reasons)
-            yield f"{guest.guest}: hold at {format_size(guest.assigned_bytes)}: {why}"
+    yield from why_lines(decision)
 
 
 @click.command()
@@ -114,12 +118,10 @@ def _explanation(guest: GuestDecision, tick: Tick) -> Iterator[str]:
             f"With plenty it would get {format_size(guest.want_bytes)}; of what there is now its "
             f"share is {format_size(guest.target_bytes)}."
         )
-    what = "Left as it is" if guest.move is None else "What would be done now"
     if guest.move is not None:
-        yield f"{what}: {summary(guest.move)}."
+        yield f"What would be done now: {summary(guest.move)}."
     else:
-        why = "; ".join(sentence(reason) for reason in guest.reasons)
-        yield f"{what}: {why}."
+        yield f"Left as it is: {'; '.join(sentence(reason) for reason in guest.reasons)}."
     yield f"The host: {host_line(tick.decision)}."
 
 

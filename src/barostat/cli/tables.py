@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from rich.table import Table
 from rich.text import Text
 
 from barostat.core.decide import Decision, GuestDecision
-from barostat.core.explain import reason_json, sentence
+from barostat.core.explain import reason_json, sentence, summary
 from barostat.core.pressure import Status
 from barostat.units import format_size
 
-__all__ = ["guest_json", "guest_table", "host_json", "host_line", "status_sentence"]
+__all__ = ["guest_json", "guest_table", "host_json", "host_line", "status_sentence", "why_lines"]
 
 _STYLES: Final = {
     Status.OK: "green",
@@ -23,13 +23,18 @@ _STYLES: Final = {
 }
 
 
-def _reasons(guest: GuestDecision) -> str:
-    """Say why a guest has what it has, in one line."""
-    return "; ".join(sentence(reason) for reason in guest.reasons)
+def why_lines(decision: Decision) -> Iterator[str]:
+    """Say of every guest what is done with it, and why, a line each."""
+    for guest in decision.guests:
+        if guest.move is not None:
+            yield summary(guest.move)
+        else:
+            why = "; ".join(sentence(reason) for reason in guest.reasons)
+            yield f"{guest.guest}: hold at {format_size(guest.assigned_bytes)}: {why}"
 
 
 def guest_table(decision: Decision, *, extra: Sequence[tuple[str, dict[str, str]]] = ()) -> Table:
-    """Show every guest as Hyper-V Manager does, and why.
+    """Show every guest as Hyper-V Manager does.
 
     Args:
         decision: what was decided.
@@ -42,11 +47,8 @@ def guest_table(decision: Decision, *, extra: Sequence[tuple[str, dict[str, str]
         table.add_column(title, justify="right", no_wrap=True)
     for title, _ in extra:
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("Why", overflow="fold", ratio=1)
     for guest in decision.guests:
-        table.add_row(
-            *_cells(guest), *(cells.get(guest.guest, "") for _, cells in extra), _why(guest)
-        )
+        table.add_row(*_cells(guest), *(cells.get(guest.guest, "") for _, cells in extra))
     return table
 
 
@@ -63,12 +65,6 @@ def _cells(guest: GuestDecision) -> tuple[str | Text, ...]:
         format_size(guest.balloon_bytes),
         format_size(guest.plugged_bytes),
     )
-
-
-def _why(guest: GuestDecision) -> str:
-    if guest.move is None:
-        return _reasons(guest)
-    return f"{guest.move.kind.value} to {format_size(guest.move.to_bytes)}: {_reasons(guest)}"
 
 
 def host_line(decision: Decision) -> str:

@@ -104,7 +104,7 @@ class Balancer:
             self._hypervisor,
             self._settings,
             self._host,
-            now_s=began_s,
+            clock=self._clock,
             reservations=tuple(self._reservations.values()),
         )
         seen_s = self._clock()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -61,7 +61,7 @@ async def take_snapshot(
     settings: SettingsSource,
     host: HostSource,
     *,
-    now_s: float,
+    clock: Callable[[], float],
     reservations: Sequence[Reservation] = (),
 ) -> Snapshot:
     """Look at everything once.
@@ -70,10 +70,10 @@ async def take_snapshot(
         hypervisor: whose guests to look at.
         settings: what their operators want.
         host: the box.
-        now_s: the caller's monotonic clock.
+        clock: monotonic seconds; the snapshot's moment is when the last guest has answered.
         reservations: VMs that wait for their startup memory.
     """
-    guests = await hypervisor.observe(now_s=now_s)
+    guests = await hypervisor.observe(now_s=clock())
     known: dict[str, MemorySettings] = {}
     faults: dict[str, str] = {}
     for guest in guests:
@@ -90,7 +90,7 @@ async def take_snapshot(
         else:
             known[guest.name] = found
     return Snapshot(
-        now_s=now_s,
+        now_s=clock(),
         host=host.observe(),
         guests=tuple(sorted(guests, key=lambda guest: guest.name)),
         settings=known,
