@@ -1,0 +1,53 @@
+# The one front door. `make` lists the targets.
+
+READY := .venv/ready
+BIN := .venv/bin
+PYTEST := $(BIN)/pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint lab bench docs format clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml uv.lock tools/bootstrap
+	@tools/bootstrap
+
+demo: $(READY) ## move memory between three real guests (ARGS="--simulated" without QEMU)
+	@$(BIN)/barostat demo $(ARGS)
+
+test: lint ## everything: check, and contract, engine, CLI, docs and real-guest tests, with bars
+	@$(BIN)/coverage erase
+	@# Real guests are timed and the machine may be small: their tests run alone, one by one.
+	$(PYTEST) -n 2 -m "not lab" --cov --cov-report=
+	$(BIN)/coverage report --include='src/barostat/core/*' --fail-under=100
+	$(PYTEST) -m lab --cov --cov-append --cov-report=term --cov-fail-under=90
+
+check: lint ## what every change must pass: linters, types, layers, unit and property tests
+	$(PYTEST) -n 2 tests/unit tests/property
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry src
+	$(BIN)/codespell
+
+lab: $(READY) ## boot the example lab and leave it running, for playing
+	@$(BIN)/barostat lab up $(ARGS)
+
+bench: $(READY) ## measure and print; one of them with BENCH=name
+	@$(BIN)/python -m benchmarks $(BENCH)
+
+docs: $(READY) ## check that the references in docs/ say what the program says
+	$(PYTEST) tests/docs
+
+format: $(READY) ## format the code and mend what ruff can mend
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+clean: ## remove caches, coverage data and results, but not .venv
+	rm -rf build dist .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache benchmarks/results
+	find src tests benchmarks -name __pycache__ -type d -exec rm -rf {} +

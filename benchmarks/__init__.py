@@ -1,0 +1,1 @@
+"""Measurements of ours beside what limits them. A benchmark reports; it never gates."""
