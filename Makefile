@@ -3,6 +3,7 @@
 READY := .venv/ready
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
+SCENARIO := examples/three-guests.toml
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint lab bench docs format clean
@@ -34,8 +35,8 @@ lint: $(READY)
 	$(BIN)/deptry src
 	$(BIN)/codespell
 
-lab: $(READY) ## boot the example lab and leave it running, for playing
-	@$(BIN)/barostat lab up $(ARGS)
+lab: $(READY) ## boot a lab and leave it running, for playing (SCENARIO=file.toml)
+	@$(BIN)/barostat lab up $(SCENARIO)
 
 bench: $(READY) ## measure and print; one of them with BENCH=name
 	@$(BIN)/python -m benchmarks $(BENCH)
