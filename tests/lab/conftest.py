@@ -1,0 +1,20 @@
+"""Real guests for tests: built once, booted where a test asks for them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from barostat.lab.fleet import Kit, ensure_kit
+
+# Without this pytest-asyncio asks asyncio for the main thread's loop before its first test, asyncio
+# makes one, nobody closes it, and the warning fails whichever test the collector comes along in.
+asyncio.set_event_loop(None)
+
+
+@pytest.fixture(scope="session")
+def kit() -> Kit:
+    """All that guests need; fetched, built and probed once. Fails where it cannot be had."""
+    return ensure_kit(progress=logging.getLogger("lab").info)
