@@ -74,7 +74,7 @@ def _exact(number: str, unit_bytes: int) -> int:
 
 
 def format_size(size_bytes: int) -> str:
-    """Print a size the way an operator reads it: "512 MiB", "1.5 GiB", "0".
+    """Print a size the way an operator reads it: "512 MiB", "12.5 GiB", "0".
 
     Below 10 GiB whole MiB are kept, because that is the grid on which memory is moved.
     """
