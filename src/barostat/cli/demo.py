@@ -92,7 +92,7 @@ async def play_once(
     quiet: bool = False,
 ) -> Report:
     """Boot, play and tear down once."""
-    async with open_stage(scenario, simulated=simulated, say=say) as stage:
+    async with open_stage(simulated=simulated, say=say) as stage:
         with Screen(console, quiet=quiet) as screen:
             return await play(stage, scenario, seconds=seconds, moving=moving, on_tick=screen.tick)
 
