@@ -11,7 +11,7 @@ import pytest
 from barostat.errors import LabError
 from barostat.lab.fleet import Kit
 from barostat.lab.image import build_image
-from barostat.lab.kernel import Kernel, cache_folder, ensure_kernel
+from barostat.lab.kernel import Kernel, cache_folder, ensure_busybox, ensure_kernel
 
 
 @pytest.fixture
@@ -20,13 +20,21 @@ def kernel(kit: Kit) -> Kernel:
     return ensure_kernel(cache_folder(), progress=lambda _: None)
 
 
+@pytest.fixture
+def busybox(kit: Kit) -> Path:
+    """Find the busybox that the session's image was built from."""
+    return ensure_busybox(cache_folder(), progress=lambda _: None)
+
+
 @pytest.mark.lab
-def test_an_image_is_built_once_and_found_again(kernel: Kernel, tmp_path: Path) -> None:
+def test_an_image_is_built_once_and_found_again(
+    kernel: Kernel, busybox: Path, tmp_path: Path
+) -> None:
     said: list[str] = []
-    first = build_image(kernel, tmp_path, progress=said.append)
+    first = build_image(kernel, busybox, tmp_path, progress=said.append)
     built_at = first.initrd.stat().st_mtime_ns
 
-    second = build_image(kernel, tmp_path, progress=said.append)
+    second = build_image(kernel, busybox, tmp_path, progress=said.append)
 
     assert second == first
     assert second.initrd.stat().st_mtime_ns == built_at
@@ -35,12 +43,14 @@ def test_an_image_is_built_once_and_found_again(kernel: Kernel, tmp_path: Path) 
 
 
 @pytest.mark.lab
-def test_a_build_that_fails_leaves_nothing_behind(kernel: Kernel, tmp_path: Path) -> None:
+def test_a_build_that_fails_leaves_nothing_behind(
+    kernel: Kernel, busybox: Path, tmp_path: Path
+) -> None:
     broken = replace(kernel, release="0", image=tmp_path / "vmlinuz")
     broken.image.mkdir()
 
     with pytest.raises(OSError, match="vmlinuz"):
-        build_image(broken, tmp_path / "cache", progress=lambda _: None)
+        build_image(broken, busybox, tmp_path / "cache", progress=lambda _: None)
 
     assert list((tmp_path / "cache" / "image").iterdir()) == []
 
@@ -82,14 +92,14 @@ def test_the_newest_installed_cloud_kernel_is_used(tmp_path: Path) -> None:
 
 
 def test_a_kernel_in_the_cache_is_used_without_asking_anybody(tmp_path: Path) -> None:
-    cloud_kernel(tmp_path / "cache" / "kernel" / "package_6.1.9", "6.1.0-9-cloud-amd64")
-    cloud_kernel(tmp_path / "cache" / "kernel" / "package_6.1.40", "6.1.0-40-cloud-amd64")
+    cloud_kernel(tmp_path / "cache" / "packages" / "linux-image-6.1.9", "6.1.0-9-cloud-amd64")
+    cloud_kernel(tmp_path / "cache" / "packages" / "linux-image-6.1.40", "6.1.0-40-cloud-amd64")
 
     assert find_kernel(tmp_path / "root", tmp_path / "cache") == "6.1.0-40-cloud-amd64"
 
 
 def test_a_kernel_without_its_modules_is_none(tmp_path: Path) -> None:
-    cloud_kernel(tmp_path / "cache" / "kernel" / "package_1", "6.1.0-40-cloud-amd64")
+    cloud_kernel(tmp_path / "cache" / "packages" / "linux-image-1", "6.1.0-40-cloud-amd64")
     (tmp_path / "boot").mkdir()
     (tmp_path / "boot" / "vmlinuz-6.1.0-50-cloud-amd64").write_bytes(b"x")
 
@@ -105,4 +115,4 @@ def test_a_workload_that_does_not_compile_is_quoted(
     monkeypatch.setattr("barostat.lab.image._guest_sources", lambda: broken)
 
     with pytest.raises(LabError, match="nonsense"):
-        build_image(kernel, tmp_path / "cache", progress=lambda _: None)
+        build_image(kernel, kernel.image, tmp_path / "cache", progress=lambda _: None)

@@ -13,6 +13,7 @@ from barostat.core.settings import MemorySettings
 from barostat.errors import LabError, UnknownGuestError
 from barostat.lab import keep
 from barostat.lab.fleet import Kit
+from barostat.lab.kept import KeptGuest, KeptLab, labs_folder
 from barostat.lab.processes import identify
 from barostat.lab.scenario import Scenario, ScenarioGuest
 from barostat.units import MIB
@@ -74,20 +75,20 @@ async def test_where_one_guest_cannot_boot_none_stays(kit: Kit, tmp_path: Path) 
         await keep.up(SCENARIO, kit=broken)
 
     assert keep.running_labs() == ()
-    assert list(keep.labs_folder().iterdir()) == []
+    assert list(labs_folder().iterdir()) == []
 
 
 async def test_a_process_that_took_over_a_guests_id_is_never_ended(tmp_path: Path) -> None:
     ours = identify(1)
     assert ours is not None
     reused = replace(ours, start_ticks=ours.start_ticks + 1)
-    folder = keep.labs_folder() / "old"
-    folder.mkdir()
-    lab = keep.KeptLab(
+    folder = labs_folder() / "old"
+    folder.mkdir(mode=0o700, parents=True)
+    lab = KeptLab(
         name="old",
         folder=folder,
         capacity_bytes=0,
-        guests=(keep.KeptGuest(name="web", process=reused),),
+        guests=(KeptGuest(name="web", process=reused),),
     )
 
     assert keep.running_labs() == ()
@@ -98,15 +99,16 @@ async def test_a_process_that_took_over_a_guests_id_is_never_ended(tmp_path: Pat
 
 
 def test_a_folder_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
-    keep.labs_folder().chmod(0o777)
+    labs_folder().mkdir()
+    labs_folder().chmod(0o777)
 
     with pytest.raises(LabError, match="not ours alone"):
         keep.running_labs()
 
 
 def test_a_lab_whose_state_cannot_be_read_is_no_lab(tmp_path: Path) -> None:
-    folder = keep.labs_folder() / "odd"
-    folder.mkdir()
+    folder = labs_folder() / "odd"
+    folder.mkdir(mode=0o700, parents=True)
     (folder / "lab.json").write_text('{"capacity_bytes": "much"}')
 
     assert keep.running_labs() == ()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from barostat.errors import LabError, MissingPackagesError
+from barostat.lab.archives import asking_apt, unpacked
 from barostat.lab.packages import ensure_packages, missing_packages, run_apt
 
 
@@ -26,7 +27,7 @@ def test_missing_commands_are_named_by_the_packages_that_have_them(tmp_path: Pat
     missing = missing_packages(which=nothing_is_there, static_libc=tmp_path / "libc.a")
 
     assert set(missing) == {
-        *("qemu-system-x86", "busybox-static", "cpio", "gcc", "util-linux", "libc6-dev"),
+        *("qemu-system-x86", "cpio", "gcc", "util-linux", "libc6-dev"),
     }
 
 
@@ -61,3 +62,20 @@ def test_a_failing_apt_is_quoted() -> None:
 def test_a_machine_without_apt_is_told_so() -> None:
     with pytest.raises(LabError, match="could not be run"):
         run_apt(["barostat-no-such-apt"])
+
+
+def test_without_root_old_package_lists_are_named_as_the_cause() -> None:
+    def question() -> str:
+        raise LabError("apt knows nothing")
+
+    with pytest.raises(LabError, match="apt knows nothing") as caught:
+        asking_apt(question, root=False)
+
+    assert "sudo apt-get update" in caught.value.hint
+
+
+def test_an_unpacked_package_is_used_without_asking_anybody(tmp_path: Path) -> None:
+    for version in ("1.9", "1.35", "1.4"):
+        (tmp_path / f"box_{version}_amd64").mkdir()
+
+    assert unpacked("box", tmp_path, progress=print) == tmp_path / "box_1.35_amd64"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -48,8 +49,13 @@ def ensure_kit(*, progress: Progress) -> Kit:
 
     Raises:
         MissingPackagesError: packages are missing and we may not install them.
-        LabError: the image cannot be built.
+        LabError: the image cannot be built, or the machine is no x86-64.
     """
+    if platform.machine() != "x86_64":
+        raise LabError(
+            f"the lab's guests are x86-64, this machine is {platform.machine()}",
+            hint="`barostat demo --simulated` needs no guests",
+        )
     image = ensure_image(progress=progress)
     return Kit(image=image, accelerator=choose_accelerator(image, progress=progress))
 

@@ -18,7 +18,13 @@ from pathlib import Path
 from typing import Final
 
 from barostat.errors import LabError
-from barostat.lab.kernel import Kernel, cache_folder, ensure_kernel, module_bytes
+from barostat.lab.kernel import (
+    Kernel,
+    cache_folder,
+    ensure_busybox,
+    ensure_kernel,
+    module_bytes,
+)
 from barostat.lab.packages import Progress, ensure_packages
 
 __all__ = ["Image", "build_image", "ensure_image"]
@@ -52,17 +58,17 @@ def ensure_image(*, progress: Progress, cache: Path | None = None) -> Image:
     ensure_packages(progress=progress)
     folder = cache_folder() if cache is None else cache
     kernel = ensure_kernel(folder, progress=progress)
-    return build_image(kernel, folder, progress=progress)
+    busybox = ensure_busybox(folder, progress=progress)
+    return build_image(kernel, busybox, folder, progress=progress)
 
 
-def build_image(kernel: Kernel, cache: Path, *, progress: Progress) -> Image:
+def build_image(kernel: Kernel, busybox: Path, cache: Path, *, progress: Progress) -> Image:
     """Build the image of this kernel and this version of the workload, unless it is there.
 
     Raises:
         LabError: a tool failed; the message carries what it said.
     """
     sources = _guest_sources()
-    busybox = Path(shutil.which("busybox") or "/usr/bin/busybox")
     folder = cache / "image" / _hash(kernel, busybox, sources)
     image = Image(folder=folder, kernel=folder / "vmlinuz", initrd=folder / "initrd")
     if folder.is_dir():

@@ -1,22 +1,16 @@
 """Labs that stay: guests that run on when the command that booted them has ended, for playing.
 
-A kept lab is a folder: sockets, a settings file beside each, and `lab.json` with the processes.
-Whatever the folder says, only a process that is still the one that was started is ever ended.
+A kept lab is a folder: sockets, a settings file beside each, and the record of `kept.py`. Whatever
+the folder says, only a process that is still the one that was started is ever ended.
 """
 
 from __future__ import annotations
 
 import asyncio
 import difflib
-import os
 import shutil
-import stat
-import tempfile
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Final
-
-import msgspec
 
 from barostat.config.settings_file import write_settings
 from barostat.errors import LabError, UnknownGuestError
@@ -25,6 +19,15 @@ from barostat.lab.consoles import died
 from barostat.lab.disks import make_data_disk, make_swap_disk
 from barostat.lab.fleet import DATA_DISK_BYTES, Kit
 from barostat.lab.guests import DATA_DISK, GuestFiles, GuestSpec, qemu_command
+from barostat.lab.kept import (
+    KeptGuest,
+    KeptLab,
+    check_ours,
+    labs_folder,
+    read_lab,
+    running_labs,
+    write_lab,
+)
 from barostat.lab.processes import ProcessIdentity, identify
 from barostat.lab.scenario import Scenario
 from barostat.lab.stages import guest_spec
@@ -32,57 +35,11 @@ from barostat.lab.witness import ControlPort, Witness
 
 __all__ = ["KeptGuest", "KeptLab", "down", "hold", "running_labs", "up", "witness"]
 
-STATE: Final = "lab.json"
 START_TIMEOUT_S: Final = 10.0
 READY_TIMEOUT_S: Final = 60.0
 ANSWER_TIMEOUT_S: Final = 10.0
 QUIT_TIMEOUT_S: Final = 2.0
 END_TIMEOUT_S: Final = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptGuest:
-    """One guest of a kept lab, and the QEMU process that is it."""
-
-    name: str
-    process: ProcessIdentity
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptLab:
-    """A lab that stays. `capacity_bytes` is what its scenario lets Barostat hand out."""
-
-    name: str
-    folder: Path
-    capacity_bytes: int
-    guests: tuple[KeptGuest, ...] = ()
-
-    def files(self, guest: str) -> GuestFiles:
-        """Say where a guest's sockets and logs are."""
-        return GuestFiles(folder=self.folder, name=guest)
-
-
-def labs_folder() -> Path:
-    """Find or make the folder of this user's kept labs.
-
-    Raises:
-        LabError: somebody else may write there.
-    """
-    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
-    folder = Path(base) / f"barostat-lab-{os.getuid()}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
-        raise LabError(
-            f"{folder} is not ours alone", hint="remove it, or set XDG_RUNTIME_DIR to a safe folder"
-        )
-    return folder
-
-
-def running_labs() -> tuple[KeptLab, ...]:
-    """Name the kept labs of which at least one guest runs, in the order of their names."""
-    labs = (_read(folder) for folder in sorted(labs_folder().iterdir()))
-    return tuple(lab for lab in labs if lab and any(guest.process.runs() for guest in lab.guests))
 
 
 async def up(scenario: Scenario, *, kit: Kit) -> KeptLab:
@@ -94,9 +51,11 @@ async def up(scenario: Scenario, *, kit: Kit) -> KeptLab:
         LabError: a lab of that name is up, or a guest could not be booted.
         GuestDiedError: a guest ended by itself; its console has been kept.
     """
+    labs_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_ours(labs_folder())
     folder = labs_folder() / scenario.name
-    lab = _read(folder)
-    if lab is not None and any(guest.process.runs() for guest in lab.guests):
+    lab = read_lab(folder)
+    if lab is not None and lab.runs:
         raise LabError(
             f'lab "{scenario.name}" is up already', hint="`barostat lab down` ends it first"
         )
@@ -105,7 +64,7 @@ async def up(scenario: Scenario, *, kit: Kit) -> KeptLab:
     try:
         return await _boot(lab, scenario, kit)
     except BaseException:
-        await down(_read(folder) or lab)
+        await down(read_lab(folder) or lab)
         raise
 
 
@@ -116,7 +75,7 @@ async def _boot(lab: KeptLab, scenario: Scenario, kit: Kit) -> KeptLab:
         write_settings(lab.folder / f"{guest.name}.toml", guest.settings)
         process = await _start(guest_spec(guest), lab.files(guest.name), kit)
         lab = replace(lab, guests=(*lab.guests, KeptGuest(name=guest.name, process=process)))
-        _write(lab)
+        write_lab(lab)
     await asyncio.gather(*(_wait_ready(lab, guest) for guest in lab.guests))
     return lab
 
@@ -233,30 +192,3 @@ async def _end(lab: KeptLab, guest: KeptGuest) -> None:
             f'QEMU of guest "{guest.name}" (process {process.pid}) cannot be ended',
             hint="is its disk hung? `ps` shows its state",
         )
-
-
-def _read(folder: Path) -> KeptLab | None:
-    """Read a lab's state; None if there is none that can be read."""
-    try:
-        lab = msgspec.json.decode((folder / STATE).read_bytes(), type=_State)
-    except (OSError, msgspec.MsgspecError):
-        return None
-    return KeptLab(
-        name=folder.name, folder=folder, capacity_bytes=lab.capacity_bytes, guests=lab.guests
-    )
-
-
-def _write(lab: KeptLab) -> None:
-    """Write a lab's state in one step."""
-    state = _State(capacity_bytes=lab.capacity_bytes, guests=lab.guests)
-    new = lab.folder / f"{STATE}.new"
-    new.write_bytes(msgspec.json.encode(state))
-    new.replace(lab.folder / STATE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _State:
-    """What `lab.json` holds."""
-
-    capacity_bytes: int
-    guests: tuple[KeptGuest, ...]

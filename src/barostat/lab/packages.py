@@ -1,8 +1,9 @@
 """What the lab needs of the machine, and how to get it.
 
 The lab's tools are Debian packages; they are installed only when they are missing and only for
-root. Anyone else is told the one command to run. The guest's kernel is not among them: it is
-unpacked into the lab's cache (`kernel.py`), because nobody wants /boot changed by a demo.
+root. Anyone else is told the one command to run. What only guests need, a kernel and busybox, is
+not among them: it is unpacked into the lab's cache (`archives.py`), because nobody wants /boot
+changed by a demo.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ Progress = Callable[[str], None]
 
 COMMANDS: Final = {
     "qemu-system-x86_64": "qemu-system-x86",
-    "busybox": "busybox-static",
     "cpio": "cpio",
     "gcc": "gcc",
     "setpriv": "util-linux",
