@@ -134,8 +134,8 @@ async def dissect(guest: str, link: QmpLink) -> Anatomy:
         )
     except RefusedError as error:
         raise UnreachableError(
-            f'VM "{guest}": what answers speaks QMP but has no memory to manage: {error.message}',
-            hint="give the socket of a VM: QEMU's storage daemon, for one, is none",
+            f'VM "{guest}": what answers at {link.path} speaks QMP but is no VM: {error.message}',
+            hint="give the QMP socket of a VM; QEMU's storage daemon, for one, is none",
         ) from error
 
 

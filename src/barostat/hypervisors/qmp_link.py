@@ -87,7 +87,7 @@ class _Client(QMPClient):
 
 
 class QmpLink:
-    """A connection that was opened by `QmpLink.open`."""
+    """A connection that was opened by `QmpLink.open`, to the socket at `path`."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class QmpLink:
         lost: Callable[[], None],
     ) -> None:
         self._guest = guest
-        self._path = path
+        self.path = path
         self._connection = connection
         self._client = client
         self._closing = False
@@ -161,7 +161,7 @@ class QmpLink:
 
     def _strange(self, command: str, error: Exception) -> UnreachableError:
         return UnreachableError(
-            f'VM "{self._guest}": {self._path} answers `{command}` as no QEMU does: {error}',
+            f'VM "{self._guest}": {self.path} answers `{command}` as no QEMU does: {error}',
             hint="is this the socket of a QEMU 6.2 or later?",
         )
 
