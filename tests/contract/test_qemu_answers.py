@@ -270,9 +270,11 @@ async def test_a_driver_that_fell_silent_leaves_statistics_that_grow_old(path: P
 async def test_a_migrating_guest_is_seen_as_such_and_its_end_disturbs(path: Path) -> None:
     async with playing(path) as stage:
         before = await stage.look()
-        stage.qemu.event("MIGRATION", {"status": "setup"})
+        stage.qemu.migration = {"status": "setup"}
+        stage.qemu.event("MIGRATION", stage.qemu.migration)
         await stage.heard(lambda seen: seen.run_state is RunState.MIGRATING)
-        stage.qemu.event("MIGRATION", {"status": "completed"})
+        stage.qemu.migration = {"status": "completed"}
+        stage.qemu.event("MIGRATION", stage.qemu.migration)
         after = await stage.heard(lambda seen: seen.run_state is RunState.RUNNING)
 
     assert after.disturbed_at_s > before.disturbed_at_s
@@ -297,6 +299,22 @@ async def test_what_a_guest_was_doing_before_it_was_met_is_asked(
         seen = await stage.look()
 
     assert seen.run_state is state
+
+
+async def test_a_guest_that_changes_its_state_without_an_event_is_seen_to(path: Path) -> None:
+    async with playing(path, status="inmigrate") as stage:
+        arriving = await stage.look()
+        stage.qemu.status = "paused"
+        restored = await stage.look()
+        stage.qemu.status = "running"
+        running = await stage.look()
+
+    assert [arriving.run_state, restored.run_state, running.run_state] == [
+        RunState.MIGRATING,
+        RunState.PAUSED,
+        RunState.RUNNING,
+    ]
+    assert running.disturbed_at_s > arriving.disturbed_at_s
 
 
 async def test_one_that_will_not_tell_of_migrations_is_a_guest_all_the_same(path: Path) -> None:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from pathlib import Path
 from typing import Final, assert_never
 
 import msgspec
 
-from barostat.core.observation import Devices, GuestObservation
+from barostat.core.observation import Devices, GuestObservation, RunState
 from barostat.errors import DeadlineError, RefusedError
 from barostat.hypervisors.base import BalloonWish, PlugWish, Wish
 from barostat.hypervisors.qmp_anatomy import Anatomy, dissect, read_sizes
@@ -26,8 +27,10 @@ from barostat.hypervisors.refusals import check_wish
 
 __all__ = ["QmpGuest"]
 
+UNDISTURBED: Final = frozenset({RunState.RUNNING, RunState.BOOTING})
 RESYNC_S: Final = 10.0
-"""Events tell what a guest is doing; in case one was lost it is asked as well, this often."""
+"""Events tell what a guest is doing, but not all: one that was restored and stays paused tells
+nothing. So it is asked as well, this often while it runs and at every look otherwise."""
 
 
 RESIZING: Final = frozenset({"BALLOON_CHANGE", "MEMORY_DEVICE_SIZE_CHANGE", "RESET", "SHUTDOWN"})
@@ -55,9 +58,8 @@ class QmpGuest:
         self._anatomy = anatomy
         self._life = life
         self._woken = woken
-        self._told_s = 0.0
+        self._told_s = -math.inf
         self._target_bytes: int | None = None
-        self._seen: GuestObservation | None = None
         path = anatomy.balloon_path
         self._statistics = None if path is None else StatisticsReader(link, path)
 
@@ -89,11 +91,6 @@ class QmpGuest:
             raise
         return cls(name, link, anatomy, life, woken)
 
-    @property
-    def seen(self) -> GuestObservation | None:
-        """The guest as it was last seen."""
-        return self._seen
-
     async def look(self, *, ahead_s: float) -> GuestObservation:
         """See what the guest does, has and says, within one command's deadline.
 
@@ -105,18 +102,17 @@ class QmpGuest:
         """
         try:
             async with asyncio.timeout(COMMAND_DEADLINE_S):
-                self._seen = await self._look(ahead_s)
+                return await self._look(ahead_s)
         except TimeoutError as error:
             raise DeadlineError(
                 f'VM "{self.name}" could not be looked at within {COMMAND_DEADLINE_S:g} s',
                 hint="its QEMU hangs, is stopped, or the host is overloaded",
             ) from error
-        return self._seen
 
     async def _look(self, ahead_s: float) -> GuestObservation:
         life, reader = self._life, self._statistics
         loop = asyncio.get_running_loop()
-        if loop.time() - self._told_s >= RESYNC_S:
+        if life.run_state not in UNDISTURBED or loop.time() - self._told_s >= RESYNC_S:
             await self._resync()
         if reader is not None and life.ticking and await reader.ask():
             life.loaded = True
