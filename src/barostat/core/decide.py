@@ -1,101 +1,34 @@
 """The brain: one pure function from what is seen to what is done, with every reason.
 
 `decide(snapshot, state, policy) -> Decision` calls, in this order: demand, cooperation, ledger,
-allocation, plan. The daemon, a dry run, an explanation, a replay and the simulator all call it:
-what is simulated is what runs. It keeps nothing: what it must remember is in `Decision.state`.
+admission, allocation, plan. The daemon, a dry run, an explanation, a replay and the simulator all
+call it: what is simulated is what runs. It keeps nothing: what it must remember is in
+`Decision.state`, or, where nothing of the decision is carried out, in `unmoved(decision)`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from typing import assert_never
 
-from barostat.core.allocation import Allocation, Tier, allocate
-from barostat.core.assess import Assessment, GuestState, assess, claim_of
-from barostat.core.cooperation import aim
-from barostat.core.ledger import Ledger
+from barostat.core.admission import admit
+from barostat.core.allocation import Tier, allocate
+from barostat.core.assess import Assessment, assess
+from barostat.core.cooperation import Verdict, aim
+from barostat.core.decision import Decision, GuestDecision, State, unmoved
+from barostat.core.guest_state import GuestState
+from barostat.core.ledger import Ledger, held_bytes
+from barostat.core.lines import claim_of
 from barostat.core.moves import Line, Move, MoveKind
-from barostat.core.observation import GuestObservation, Snapshot
+from barostat.core.observation import GuestObservation, RunState, Snapshot
 from barostat.core.plan import plan
 from barostat.core.policy import Policy
 from barostat.core.pressure import Status, pressure_ratio, status_of
 from barostat.core.reasons import Reason, ReasonCode, because
-from barostat.core.settings import DEFAULT_BUFFER_PERCENT, MemorySettings
+from barostat.core.settings import MemorySettings
 
-__all__ = ["Decision", "GuestDecision", "State", "decide"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """What one decision leaves for the next.
-
-    Attributes:
-        guests: by name.
-        admitted: reservations whose memory is promised: their VM may start.
-        tight: not everybody got what it wanted.
-    """
-
-    guests: Mapping[str, GuestState] = field(default_factory=dict)
-    admitted: frozenset[str] = frozenset()
-    tight: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestDecision:
-    """One guest as decided on. Sizes in bytes; None where the guest says nothing believable.
-
-    Attributes:
-        assigned_bytes, balloon_bytes, plugged_bytes: what it has, and how.
-        demand_bytes: what it needs now.
-        want_bytes: what it would get in plenty.
-        target_bytes: what it should have with what there is.
-        promised_bytes: what the ledger counts for it after this decision.
-        pressure: demand over assigned.
-        available_bytes: what its kernel says it could give without paging.
-        move: what is asked of it now, if anything.
-        reasons: why, for a move or for none.
-    """
-
-    guest: str
-    assigned_bytes: int
-    balloon_bytes: int
-    plugged_bytes: int
-    promised_bytes: int
-    demand_bytes: int | None
-    available_bytes: int | None
-    want_bytes: int
-    target_bytes: int
-    pressure: float | None
-    status: Status
-    move: Move | None
-    reasons: tuple[Reason, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """All that was decided at one moment.
-
-    Attributes:
-        now_s: the moment.
-        guests: one for each guest seen, in the order of the snapshot.
-        moves: what is to be done, shrinks first.
-        tier: how far the memory goes.
-        capacity_bytes, promised_bytes, in_hand_bytes: the ledger after the decision.
-        pool_bytes: what should stay in hand.
-        alarms: what is wrong with the host.
-        state: for the next decision.
-    """
-
-    now_s: float
-    guests: tuple[GuestDecision, ...]
-    moves: tuple[Move, ...]
-    tier: Tier
-    capacity_bytes: int
-    promised_bytes: int
-    in_hand_bytes: int
-    pool_bytes: int
-    alarms: tuple[Reason, ...]
-    state: State
+__all__ = ["Decision", "GuestDecision", "State", "decide", "unmoved"]
 
 
 def decide(snapshot: Snapshot, state: State, policy: Policy) -> Decision:
@@ -106,46 +39,41 @@ def decide(snapshot: Snapshot, state: State, policy: Policy) -> Decision:
         state: what the last decision left; `State()` at the start.
         policy: the numbers to act by.
     """
+    now_s = snapshot.now_s
     known = _assess_all(snapshot, state, policy)
-    ledger = _open_ledger(snapshot, known)
     lines = [item.line for item in known.values() if item.line is not None]
-    alarms = []
-    if ledger.in_hand_bytes < 0:
-        alarms.append(because(ReasonCode.CAPACITY_LOST, missing_bytes=-ledger.in_hand_bytes))
-    admitted, awaited = _admit(snapshot, state, ledger)
-    pool = _pool_bytes(lines, snapshot.host.capacity_bytes, policy)
-    shared = _set_targets(lines, ledger, awaited, pool, policy)
-    if shared.tier is Tier.SHORT:
-        short = because(ReasonCode.MINIMUMS_TOO_LARGE, missing_bytes=shared.short_bytes)
-        alarms.append(short)
-    plan(
-        lines,
-        ledger,
-        now_s=snapshot.now_s,
-        pool_bytes=pool,
-        awaited_bytes=awaited,
-        policy=policy,
+    ledger = _open_ledger(snapshot, known)
+    alarms = _lost(ledger)
+    admission = admit(
+        snapshot.reservations,
+        running=known.keys(),
+        before=state.admitted,
+        lines=lines,
+        ledger=ledger,
     )
-    guests = tuple(
+    awaited = admission.awaited_bytes
+    pool = _pool_bytes(lines, snapshot.host.capacity_bytes, policy)
+    tier, short = _set_targets(lines, ledger, awaited, pool, policy)
+    plan(lines, ledger, now_s=now_s, pool_bytes=pool, awaited_bytes=awaited, policy=policy)
+    tight = tier is not Tier.PLENTY
+    guests = [
         _guest_decision(guest, known[guest.name], snapshot.settings.get(guest.name), ledger)
         for guest in snapshot.guests
-    )
-    moves = [guest.move for guest in guests if guest.move is not None]
+    ]
+    after = {name: _remember(item, now_s) for name, item in known.items()}
+    before = {name: item.before for name, item in known.items()}
     return Decision(
-        now_s=snapshot.now_s,
-        guests=guests,
-        moves=tuple(sorted(moves, key=lambda move: move.kind is MoveKind.GROW)),
-        tier=shared.tier,
+        now_s=now_s,
+        guests=tuple(guests),
+        moves=_in_order(guests),
+        tier=tier,
         capacity_bytes=ledger.capacity_bytes,
         promised_bytes=ledger.promised_bytes,
         in_hand_bytes=ledger.in_hand_bytes,
         pool_bytes=pool,
-        alarms=tuple(alarms),
-        state=State(
-            guests={name: _remember(item, snapshot.now_s) for name, item in known.items()},
-            admitted=admitted,
-            tight=shared.tier is not Tier.PLENTY,
-        ),
+        alarms=(*alarms, *short, *admission.refused),
+        state=State(guests=after, admitted=admission.admitted, tight=tight),
+        before=State(guests=before, admitted=state.admitted, tight=tight),
     )
 
 
@@ -168,30 +96,25 @@ def _open_ledger(snapshot: Snapshot, known: Mapping[str, Assessment]) -> Ledger:
     """Promise every guest the most that it has, was asked to have, or may take by itself."""
     ledger = Ledger(snapshot.host.capacity_bytes)
     for guest in snapshot.guests:
-        goal = known[guest.name].state.wish.goal_bytes
-        sizes = (guest.devices.assigned_bytes, guest.devices.wished_bytes, goal)
-        ledger.promise(guest.name, sizes)
+        item = known[guest.name]
+        sizes, goal = item.sizes, item.state.wish.goal_bytes
+        held = held_bytes(sizes.actual_bytes, sizes.wished_bytes, goal)
+        if guest.run_state is RunState.BOOTING:
+            held = max(held, _unguarded_bytes(item))
+        ledger.promise(guest.name, held)
     return ledger
 
 
-def _admit(snapshot: Snapshot, state: State, ledger: Ledger) -> tuple[frozenset[str], int]:
-    """Promise waiting VMs their startup memory, in the order of their coming, once it is in hand.
+def _unguarded_bytes(item: Assessment) -> int:
+    # SAFETY: until its driver is loaded a guest holds all of its base RAM, whatever its balloon
+    # is said to have: that is the balloon of its life before the reset.
+    return item.sizes.unballooned_bytes
 
-    Returns:
-        Those admitted, and what the others still wait for, in bytes.
-    """
-    running = {guest.name for guest in snapshot.guests}
-    admitted, awaited = set(), 0
-    for item in snapshot.reservations:
-        if item.guest in running:
-            continue
-        before = item.guest in state.admitted
-        if before or (not awaited and ledger.in_hand_bytes >= item.size_bytes):
-            ledger.promise(item.guest, (item.size_bytes,))
-            admitted.add(item.guest)
-        else:
-            awaited += item.size_bytes
-    return frozenset(admitted), awaited
+
+def _lost(ledger: Ledger) -> list[Reason]:
+    """Raise the alarm if more is promised than there is: the host lost it, or a guest took it."""
+    missing = -ledger.in_hand_bytes
+    return [because(ReasonCode.CAPACITY_LOST, missing_bytes=missing)] if missing > 0 else []
 
 
 def _pool_bytes(lines: Sequence[Line], capacity: int, policy: Policy) -> int:
@@ -204,8 +127,12 @@ def _pool_bytes(lines: Sequence[Line], capacity: int, policy: Policy) -> int:
 
 def _set_targets(
     lines: Sequence[Line], ledger: Ledger, awaited: int, pool: int, policy: Policy
-) -> Allocation:
-    """Share what is neither pinned nor reserved among the guests that may be moved."""
+) -> tuple[Tier, list[Reason]]:
+    """Share what is neither pinned nor reserved among the guests that may be moved.
+
+    Returns:
+        How far it goes, and an alarm where it does not even reach for the minimums.
+    """
     movable = sum(ledger.promised_to(line.guest) for line in lines)
     capacity = ledger.capacity_bytes - (ledger.promised_bytes - movable) - awaited
     shared = allocate(
@@ -216,54 +143,70 @@ def _set_targets(
     )
     for line, size in zip(lines, shared.sizes_bytes, strict=True):
         line.target_bytes = size
-    return shared
+    if shared.tier is not Tier.SHORT:
+        return shared.tier, []
+    missing = sum(line.minimum_bytes for line in lines) - capacity
+    if missing <= 0:  # guests that may not be asked now hold the rest
+        return Tier.DEMAND_CUT, []
+    return Tier.SHORT, [because(ReasonCode.MINIMUMS_TOO_LARGE, missing_bytes=missing)]
 
 
 def _guest_decision(
     guest: GuestObservation, item: Assessment, settings: MemorySettings | None, ledger: Ledger
 ) -> GuestDecision:
-    devices, line, demand = guest.devices, item.line, item.state.demand
-    assigned = devices.assigned_bytes
+    sizes, line, demand, move = item.sizes, item.line, item.before.demand, item.move
+    assigned = sizes.actual_bytes
     needed = None if demand is None else demand.demand_bytes
-    buffer_percent = DEFAULT_BUFFER_PERCENT if settings is None else settings.buffer_percent
-    reasons: tuple[Reason, ...] = () if item.pinned is None else (item.pinned,)
-    if line is not None:
-        reasons = tuple(line.holds) if line.move is None else line.move.reasons
     return GuestDecision(
         guest=guest.name,
         assigned_bytes=assigned,
-        balloon_bytes=devices.balloon_bytes,
-        plugged_bytes=devices.plugged_bytes,
+        balloon_bytes=sizes.balloon_bytes,
+        plugged_bytes=sizes.plugged_bytes,
         promised_bytes=ledger.promised_to(guest.name),
         demand_bytes=needed,
         available_bytes=None if demand is None else demand.statistics.available_bytes,
         want_bytes=assigned if line is None else line.want_bytes,
         target_bytes=assigned if line is None else line.target_bytes,
         pressure=None if needed is None else pressure_ratio(needed, assigned),
-        status=Status.UNKNOWN
-        if needed is None
-        else status_of(needed, assigned, buffer_percent=buffer_percent),
-        move=None if line is None else line.move,
-        reasons=reasons,
+        status=_status(needed, assigned, settings),
+        move=move,
+        reasons=item.holds if move is None else move.reasons,
     )
+
+
+def _status(needed: int | None, assigned: int, settings: MemorySettings | None) -> Status:
+    """Judge a guest where Dynamic Memory is on for it, as Hyper-V does."""
+    if needed is None or settings is None or not settings.enabled:
+        return Status.UNKNOWN
+    return status_of(needed, assigned, buffer_percent=settings.buffer_percent)
+
+
+def _in_order(guests: Sequence[GuestDecision]) -> tuple[Move, ...]:
+    """Take first, then give."""
+    moves = [guest.move for guest in guests if guest.move is not None]
+    return tuple(sorted(moves, key=lambda move: move.kind is MoveKind.GROW))
 
 
 def _remember(item: Assessment, now_s: float) -> GuestState:
     """Note what is asked of a guest now."""
-    move = None if item.line is None else item.line.move
+    move, state = item.move, item.state
     if move is None or move.kind is MoveKind.NUDGE:
-        return item.state
+        return state
+    under_way = item.line is not None and item.line.verdict in {Verdict.MOVING, Verdict.NUDGE}
     wish = aim(
-        item.state.wish,
+        state.wish,
         move.to_bytes,
         actual_bytes=move.from_bytes,
         now_s=now_s,
+        under_way=under_way,
         by_balloon=move.by_balloon,
     )
     match move.kind:
         case MoveKind.GROW:
-            return replace(item.state, wish=wish, grown_at_s=now_s)
+            return replace(state, wish=wish, grown_at_s=now_s)
         case MoveKind.SHRINK:
-            return replace(item.state, wish=wish, shrunk_at_s=now_s)
+            return replace(state, wish=wish, shrunk_at_s=now_s)
         case MoveKind.CANCEL:
-            return replace(item.state, wish=wish)
+            return replace(state, wish=wish)
+        case _:
+            assert_never(move.kind)

@@ -13,6 +13,8 @@ the guest's assigned size (so that demand = assigned means "exactly enough"):
 
 It is known at once, both ways. Slowness belongs to `recent_bytes`, which rises with demand and
 falls with a half-life, and to `growth_bytes_per_s`: what a guest should have is made of these.
+Everything here is a guest's own word: a counter that it leaves out for once neither looks like
+another boot nor, when it is back, like a burst of paging.
 """
 
 from __future__ import annotations
@@ -21,15 +23,22 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from barostat.core.observation import Devices, GuestObservation, Statistics
+from barostat.core.observation import GuestObservation, Statistics
 from barostat.core.policy import Policy
-from barostat.units import MIB
+from barostat.core.sizes import Sizes
+from barostat.core.usage import (
+    counters_fell,
+    hidden_bytes,
+    in_distress,
+    restarted,
+    returning_bytes,
+    used_bytes,
+    with_last_known,
+)
 
-__all__ = ["DemandState", "balloon_floor_bytes", "estimate", "want_bytes"]
+__all__ = ["DemandState", "available_bytes", "estimate", "want_bytes"]
 
 PAGE_BYTES: Final = 4096
-PAGING_SEEN_BYTES: Final = MIB
-"""Less swap traffic than this between two looks is a page here and there, not distress."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,45 +47,41 @@ class DemandState:
 
     Attributes:
         at_s: when the statistics were new.
-        statistics: those.
-        devices: the sizes seen with them.
+        statistics: those; figures left out are as last known.
+        sizes: its devices as seen with them.
+        assigned_before_bytes: what it had at the look before: it may have spoken at any moment
+            since then.
         demand_bytes: what the guest needs, in terms of its assigned size.
         recent_bytes: the highest recent demand, falling with a half-life.
-        growth_bytes_per_s: the fastest recent growth, falling with a half-life.
+        used_bytes: what it uses that cannot be dropped, as far as is known while it is resized.
         kernel_bytes: what the guest's kernel keeps, last measured with its devices at rest.
+        growth_bytes_per_s: the fastest recent growth, falling with a half-life.
         returned_bytes, paged_out_bytes, refaulted_bytes: volumes of about the last minute.
         distressed: it pages and has next to nothing available: more is needed than can be seen.
     """
 
     at_s: float
     statistics: Statistics
-    devices: Devices
+    sizes: Sizes
+    assigned_before_bytes: int
     demand_bytes: int
     recent_bytes: int
+    used_bytes: int
+    kernel_bytes: int
     growth_bytes_per_s: float = 0.0
-    kernel_bytes: int = 0
     returned_bytes: float = 0.0
     paged_out_bytes: float = 0.0
     refaulted_bytes: float = 0.0
     distressed: bool = False
 
 
-def balloon_floor_bytes(size_bytes: int) -> int:
-    """Say what a Linux guest of this size needs for itself (Linux drivers/hv/hv_balloon.c)."""
-    size_mib = size_bytes // MIB
-    for above_mib, base_mib, share in (
-        (8192, 488, 32),
-        (2048, 232, 16),
-        (512, 104, 8),
-        (128, 40, 4),
-    ):
-        if size_mib >= above_mib:
-            return (base_mib + size_mib // share) * MIB
-    return (8 + size_mib // 2) * MIB
-
-
 def estimate(
-    previous: DemandState | None, guest: GuestObservation, *, tight: bool, policy: Policy
+    previous: DemandState | None,
+    guest: GuestObservation,
+    sizes: Sizes,
+    *,
+    tight: bool,
+    policy: Policy,
 ) -> DemandState | None:
     """Bring a guest's demand up to its newest statistics.
 
@@ -84,6 +89,7 @@ def estimate(
         previous: the state after the guest's last statistics, None at first sight or after a
             reset.
         guest: as seen now.
+        sizes: its devices, measured.
         tight: memory is short on the host, so a fallen demand is forgotten sooner.
         policy: half-lives and thresholds.
 
@@ -91,40 +97,46 @@ def estimate(
         The new state; `previous` itself when the guest said nothing new.
     """
     now = guest.statistics
-    if now is None or (previous is not None and guest.statistics_at_s <= previous.at_s):
+    if now is None:
         return previous
-    if previous is None or _restarted(previous.statistics, now):
-        return _first(guest, now)
-    return _next(previous, guest, now, tight=tight, policy=policy)
+    if previous is None:
+        return _first(guest.statistics_at_s, sizes, now)
+    at_s = guest.statistics_at_s
+    if at_s <= previous.at_s:
+        return previous
+    before = previous.statistics
+    if counters_fell(before, now):
+        now = with_last_known(before, now)
+        if restarted(before, now):
+            return _first(at_s, sizes, now)
+    half_life_s = policy.tight_half_life_s if tight else policy.half_life_s
+    return _next(previous, at_s, sizes, now, half_life_s=half_life_s, policy=policy)
 
 
-def _restarted(before: Statistics, now: Statistics) -> bool:
-    """Counters run since boot: where one fell, it is another boot."""
-    return now.swap_out_bytes < before.swap_out_bytes or now.major_faults < before.major_faults
-
-
-def _first(guest: GuestObservation, now: Statistics) -> DemandState:
-    kernel = _kernel_bytes(guest.devices, now)
-    demand = _used(now, guest.devices.balloon_bytes, guest.devices) + kernel
+def _first(at_s: float, sizes: Sizes, now: Statistics) -> DemandState:
+    used, kernel = used_bytes(now, sizes.inside_bytes), hidden_bytes(sizes, now)
     return DemandState(
-        at_s=guest.statistics_at_s,
+        at_s=at_s,
         statistics=now,
-        devices=guest.devices,
-        demand_bytes=demand,
-        recent_bytes=demand,
+        sizes=sizes,
+        assigned_before_bytes=sizes.actual_bytes,
+        demand_bytes=used + kernel,
+        recent_bytes=used + kernel,
+        used_bytes=used,
         kernel_bytes=kernel,
     )
 
 
 def _next(
     previous: DemandState,
-    guest: GuestObservation,
+    at_s: float,
+    sizes: Sizes,
     now: Statistics,
     *,
-    tight: bool,
+    half_life_s: float,
     policy: Policy,
 ) -> DemandState:
-    before, elapsed_s = previous.statistics, guest.statistics_at_s - previous.at_s
+    before, elapsed_s = previous.statistics, at_s - previous.at_s
     swapped_in = max(0, now.swap_in_bytes - before.swap_in_bytes)
     swapped_out = now.swap_out_bytes - before.swap_out_bytes
     read_back = (now.major_faults - before.major_faults) * PAGE_BYTES
@@ -133,87 +145,91 @@ def _next(
     paged_out = previous.paged_out_bytes * fade + swapped_out
     refaulted = previous.refaulted_bytes * fade + max(0, read_back - swapped_in)
 
-    at_rest = previous.devices == guest.devices
-    kernel = _kernel_bytes(guest.devices, now) if at_rest else previous.kernel_bytes
-    demand = (
-        _consistent_used(previous, guest.devices, now)
-        + kernel
-        + _returning(now, returned, paged_out)
-        + min(now.disk_caches_bytes or 0, int(refaulted))
-    )
-    half_life_s = policy.tight_half_life_s if tight else policy.half_life_s
-    kept = 2.0 ** (-elapsed_s / half_life_s)
-    fallen = int(demand + (previous.recent_bytes - demand) * kept)
-    growth = max(0.0, (demand - previous.demand_bytes) / max(elapsed_s, policy.tick_s / 2))
-    remembered = previous.growth_bytes_per_s * 2.0 ** (-elapsed_s / policy.growth_half_life_s)
+    used, kernel = _consistent_used(previous, sizes, now), _kernel_bytes(previous, sizes, now)
+    returning = returning_bytes(now, returned, paged_out)
+    demand = used + kernel + returning + min(now.disk_caches_bytes or 0, int(refaulted))
+    fallen = max(0, previous.recent_bytes - demand) * math.exp2(-elapsed_s / half_life_s)
     return DemandState(
-        at_s=guest.statistics_at_s,
+        at_s=at_s,
         statistics=now,
-        devices=guest.devices,
+        sizes=sizes,
+        assigned_before_bytes=previous.sizes.actual_bytes,
         demand_bytes=demand,
-        recent_bytes=max(demand, fallen),
-        growth_bytes_per_s=max(growth, remembered),
+        recent_bytes=demand + int(fallen),
+        used_bytes=used,
         kernel_bytes=kernel,
+        growth_bytes_per_s=_growth(previous, demand, elapsed_s, policy),
         returned_bytes=returned,
         paged_out_bytes=paged_out,
         refaulted_bytes=refaulted,
-        distressed=_distressed(before, now, swapped_in + swapped_out, policy),
+        distressed=in_distress(
+            before,
+            now,
+            inside_bytes=sizes.inside_bytes,
+            swap_bytes=swapped_in + swapped_out,
+            short_ratio=policy.distress_ratio,
+        ),
     )
 
 
-def _used(now: Statistics, balloon_bytes: int, devices: Devices) -> int:
-    inside = balloon_bytes if devices.deflate_on_oom else 0
-    return max(0, now.total_bytes - now.available_bytes - inside)
+def _growth(previous: DemandState, demand: int, elapsed_s: float, policy: Policy) -> float:
+    kept = math.exp2(-elapsed_s / policy.growth_half_life_s)
+    now = (demand - previous.demand_bytes) / max(elapsed_s, policy.tick_s / 2)
+    return max(previous.growth_bytes_per_s * kept, now)
 
 
-def _consistent_used(previous: DemandState, devices: Devices, now: Statistics) -> int:
+def _consistent_used(previous: DemandState, sizes: Sizes, now: Statistics) -> int:
     """Say how much is used when the balloon may have moved between the looks.
 
     The statistics and the balloon's size are not of the same instant. While the balloon moves,
     `used` is only known to lie between two bounds; of those values the one nearest to what was
     believed before is taken, so that moving the balloon never looks like demand.
     """
-    readings = (previous.devices.balloon_bytes, devices.balloon_bytes)
-    low, high = _used(now, max(readings), devices), _used(now, min(readings), devices)
-    if low == high:
-        return low
-    before = _used(previous.statistics, previous.devices.balloon_bytes, previous.devices)
-    return max(low, min(before, high))
+    was, inside = previous.sizes.inside_bytes, sizes.inside_bytes
+    used = used_bytes(now, inside)
+    if was == inside:
+        return used
+    other = used_bytes(now, was)
+    return max(min(used, other), min(previous.used_bytes, max(used, other)))
 
 
-def _kernel_bytes(devices: Devices, now: Statistics) -> int:
-    """Measure what the guest's kernel keeps: bounded, as plugged memory may not be online."""
-    inside = devices.balloon_bytes if devices.deflate_on_oom else 0
-    hidden = devices.assigned_bytes + inside - now.total_bytes
-    return max(0, min(hidden, balloon_floor_bytes(devices.boot_bytes)))
+def _kernel_bytes(previous: DemandState, sizes: Sizes, now: Statistics) -> int:
+    """Measure what the guest's kernel keeps, while nothing moves.
 
-
-def _returning(now: Statistics, returned: float, paged_out: float) -> int:
-    """Count swapped-out pages that are, or may still turn out to be, in use.
-
-    Pages that left while the guest was short are doubted for a minute; with memory available they
-    would have come back by now if they were wanted.
+    It does not grow after boot. Plugged memory that is not online yet, or never will be, looks
+    just like it: so while anything is plugged it is only ever found to be less.
     """
-    outside = max(0, now.swap_out_bytes - now.swap_in_bytes)
-    doubtful = max(0.0, paged_out - now.available_bytes)
-    return min(outside, int(returned + doubtful))
+    if previous.sizes != sizes:
+        return previous.kernel_bytes
+    hidden = hidden_bytes(sizes, now)
+    return min(previous.kernel_bytes, hidden) if sizes.plugged_bytes else hidden
 
 
-def _distressed(before: Statistics, now: Statistics, swap_bytes: int, policy: Policy) -> bool:
-    stalls = (now.alloc_stalls or 0) > (before.alloc_stalls or 0)
-    kills = (now.oom_kills or 0) > (before.oom_kills or 0)
-    short = now.available_bytes < now.total_bytes * policy.distress_ratio
-    return kills or (short and (stalls or swap_bytes >= PAGING_SEEN_BYTES))
+def available_bytes(state: DemandState, *, assigned_bytes: int) -> int:
+    """Say what the guest can still give without paging, on the safe side.
+
+    What it gave since the look before it spoke may not have been given yet when it spoke: it
+    counts as gone.
+
+    Args:
+        state: its last estimate.
+        assigned_bytes: what it has now.
+    """
+    # SAFETY: two steps must not be taken out of the same available memory.
+    given = max(0, state.assigned_before_bytes - assigned_bytes)
+    return max(0, state.statistics.available_bytes - given)
 
 
 def want_bytes(state: DemandState, *, buffer_percent: int, policy: Policy) -> int:
     """Say what the guest should have if there is plenty.
 
     The larger of recent demand plus the buffer, and recent demand plus what it grows until the
-    next decision has taken effect; twice what it has when it is in distress.
+    next decision has taken effect; twice what it had when it was found in distress.
     """
     recent = state.recent_bytes
     ahead_s = policy.tick_s + policy.latency_s
     growth = min(state.growth_bytes_per_s * ahead_s, recent * policy.growth_cap_ratio)
     want = recent + max(recent * buffer_percent // 100, int(growth))
-    return max(want, 2 * state.devices.assigned_bytes) if state.distressed else want
+    if not state.distressed:
+        return want
+    return max(want, 2 * min(state.assigned_before_bytes, state.sizes.actual_bytes))

@@ -25,7 +25,7 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.TRICKLE: (
         "{excess_bytes} lie idle in it; nobody waits for them, so they are taken back slowly"
     ),
-    ReasonCode.TAKEN: "it has more than its share and {who} is short",
+    ReasonCode.TAKEN: "it has more than its share, and memory is short for {who}",
     ReasonCode.PAGED: (
         "the host is short: it needs {demand_bytes}, its share is {target_bytes}, so its own "
         "kernel pages out what it uses least"
@@ -38,6 +38,12 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.NEEDED_BACK: "it now needs {demand_bytes} itself, so its shrink is cancelled",
     ReasonCode.ADOPTED: (
         "somebody before us left a wish half done; it is cancelled at {assigned_bytes}"
+    ),
+    ReasonCode.HALTED: (
+        "its shrink is cancelled with {missing_bytes} still to go, because it cannot be judged"
+    ),
+    ReasonCode.STRAYED: (
+        "it was at {goal_bytes} as asked and left by itself; it is held where it is now"
     ),
     ReasonCode.NUDGED: "no progress with {missing_bytes} to go; the wish is written again",
     ReasonCode.BY_BALLOON: (
@@ -53,7 +59,7 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.NO_STATISTICS: "it says nothing about its memory that can be believed",
     ReasonCode.STALE: "its statistics are {age_s} old",
     ReasonCode.RESTING: (
-        "it did not give when it was asked ({failures} times); it is asked again in {wait_s}"
+        "it did not {did} when it was asked ({failures} times); it is asked again in {wait_s}"
     ),
     ReasonCode.SETTLING: "it is new or was disturbed; it keeps what it has for {wait_s} more",
     ReasonCode.MOVING: "it is on its way to {goal_bytes}",
@@ -64,6 +70,9 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.SPARE: (
         "{excess_bytes} more than it should have, but nobody waits for them; looked at again "
         "in {wait_s}"
+    ),
+    ReasonCode.IN_USE: (
+        "it needs {demand_bytes} of its {assigned_bytes}, and no other guest waits for them"
     ),
     ReasonCode.NOTHING_TO_SPARE: (
         "only {available_bytes} are available in it: nothing is taken in one step"
@@ -79,6 +88,10 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.MINIMUMS_TOO_LARGE: (
         "the guests' minimums alone are {missing_bytes} more than there is: nobody is taken "
         "below the minimum; stop or move a VM"
+    ),
+    ReasonCode.NO_ROOM: (
+        "{guest} needs {size_bytes} to start, and all that could be made free now is "
+        "{possible_bytes}; stop or move a VM"
     ),
 }
 

@@ -40,26 +40,31 @@ class Line:
     """One guest's line in a plan: what is known of it, and what was decided so far.
 
     Attributes:
-        actual_bytes, goal_bytes: what it has, and what it was last asked to have.
-        target_bytes, want_bytes, demand_bytes: what it should have now, in plenty, and needs.
+        actual_bytes, plugged_bytes: what it has, and how much of that is plugged.
+        goal_bytes: what it was last asked to have.
+        demand_bytes, want_bytes, target_bytes: what it needs, should have in plenty, and now.
         available_bytes: what its kernel could give without paging.
         floor_bytes: what a shrink leaves of that.
         pageable_bytes: how far it can be taken below its demand without danger of an OOM kill.
         minimum_bytes, maximum_bytes: its bounds.
         granularity_bytes: no smaller move can be carried out.
+        dead_band_bytes: no smaller move is worth it, while nobody waits.
         weight: rank among those who wait for memory.
         urgent: it does not wait for the dead-band.
         verdict: how it stands to its last wish.
+        by_balloon: its last wish let the balloon take what an unplug did not give.
         stay: why it may not be shrunk now, or None.
+        refuse: why it may not be grown now, or None.
         foreign: a wish of somebody before us is half done.
         stuck_plug: its last unplug got stuck; under shortage the balloon may take over.
         grown_at_s, shrunk_at_s: its last moves.
-        moves: the outcome, at most one.
+        move: the outcome, if anything is to be done.
         holds: the outcome where there is no move.
     """
 
     guest: str
     actual_bytes: int
+    plugged_bytes: int
     goal_bytes: int
     demand_bytes: int
     want_bytes: int
@@ -69,17 +74,20 @@ class Line:
     minimum_bytes: int
     maximum_bytes: int
     granularity_bytes: int
+    dead_band_bytes: int
     buffer_percent: int
     weight: int
     growth_bytes_per_s: float
     distressed: bool
     urgent: bool
     verdict: Verdict
+    by_balloon: bool
+    stay: Reason | None
+    refuse: Reason | None
+    foreign: bool
     stuck_plug: bool
     grown_at_s: float
     shrunk_at_s: float
-    stay: Reason | None
-    foreign: bool
     target_bytes: int = 0
     move: Move | None = None
     holds: list[Reason] = field(default_factory=list)
@@ -88,3 +96,8 @@ class Line:
     def excess_bytes(self) -> int:
         """What it has beyond its target."""
         return self.actual_bytes - self.target_bytes
+
+    @property
+    def surplus_bytes(self) -> int:
+        """What it has beyond both its target and what it needs."""
+        return self.actual_bytes - max(self.target_bytes, self.demand_bytes)

@@ -1,23 +1,23 @@
 """From targets to moves: take first, then give; small steps; a reason for each, and for each hold.
 
-Grows are served at once, from memory in hand only. What is missing in hand is taken from those
-who have more than their target, no more than is missing, and reaches the growers in a later
-decision, when it has been seen to leave. Memory that nobody waits for is taken back slowly. One
-wish at a time is outstanding with a guest.
+Grows are served at once, from memory in hand only: what guests need first, their buffers after.
+What is missing in hand is taken from those who have more than their target, no more than is
+missing, and reaches the growers in a later decision, when it has been seen to leave.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import assert_never
 
 from barostat.core.cooperation import Verdict
 from barostat.core.ledger import Ledger
 from barostat.core.moves import Line, Move, MoveKind
+from barostat.core.outstanding import on_its_way_bytes, settle_last_wish
 from barostat.core.policy import Policy
 from barostat.core.reasons import Reason, ReasonCode, because
+from barostat.core.taking import take
 
-__all__ = ["plan", "spare_bytes"]
+__all__ = ["plan"]
 
 
 def plan(
@@ -39,82 +39,33 @@ def plan(
         awaited_bytes: what VMs that wait to start need; set aside before anyone grows.
         policy: pace and patience.
     """
-    open_lines = [line for line in lines if not _settle_last_wish(line)]
-    growers, others = _split(open_lines, ledger, policy)
+    free = [line for line in lines if settle_last_wish(line)]
+    growers, others = _split(free, ledger)
     unmet = _give(growers, ledger, pool_bytes, awaited_bytes, policy)
-    on_the_way = sum(max(0, line.actual_bytes - line.goal_bytes) for line in lines if not line.move)
-    missing = unmet + pool_bytes + awaited_bytes - ledger.in_hand_bytes - on_the_way
-    reason = _taken_for(growers, awaited_bytes, ledger)
-    _take(others, max(0, missing), reason, now_s, policy)
-
-
-def _settle_last_wish(line: Line) -> bool:
-    """Deal with a wish that is still outstanding. True where the line is done with."""
-    if line.foreign:
-        line.move = _cancel(line, because(ReasonCode.ADOPTED, assigned_bytes=line.actual_bytes))
-        return True
-    match line.verdict:
-        case Verdict.IDLE:
-            return False
-        case Verdict.STUCK:
-            line.move = _cancel(line, because(ReasonCode.STUCK, missing_bytes=_distance(line)))
-            return True
-        case Verdict.MOVING | Verdict.NUDGE:
-            return _overtake(line) if _needs_more(line) else _wait(line)
-        case _:
-            assert_never(line.verdict)
-
-
-def _needs_more(line: Line) -> bool:
-    return line.urgent and line.target_bytes > line.goal_bytes
-
-
-def _overtake(line: Line) -> bool:
-    """Let a pressing need overtake the last wish. True where cancelling it is enough."""
-    if line.goal_bytes >= line.actual_bytes:
-        return False
-    # An abandoned shrink keeps biting, minutes later, if it is not cancelled.
-    needed = because(ReasonCode.NEEDED_BACK, demand_bytes=line.demand_bytes)
-    line.move = _cancel(line, needed)
-    return line.target_bytes <= line.actual_bytes
-
-
-def _wait(line: Line) -> bool:
-    if line.verdict is Verdict.NUDGE:
-        line.move = Move(
-            guest=line.guest,
-            kind=MoveKind.NUDGE,
-            from_bytes=line.actual_bytes,
-            to_bytes=line.goal_bytes,
-            reasons=(because(ReasonCode.NUDGED, missing_bytes=_distance(line)),),
-        )
-    line.holds.append(because(ReasonCode.MOVING, goal_bytes=line.goal_bytes))
-    return True
-
-
-def _distance(line: Line) -> int:
-    return abs(line.actual_bytes - line.goal_bytes)
-
-
-def _cancel(line: Line, reason: Reason) -> Move:
-    return Move(
-        guest=line.guest,
-        kind=MoveKind.CANCEL,
-        from_bytes=line.actual_bytes,
-        to_bytes=line.actual_bytes,
-        reasons=(reason,),
+    coming = ledger.in_hand_bytes + sum(
+        on_its_way_bytes(line) for line in lines if line.verdict is not Verdict.IDLE
+    )
+    take(
+        others,
+        waited_for_bytes=unmet + awaited_bytes - coming,
+        pool_bytes=pool_bytes,
+        reason=_taken_for(growers, awaited_bytes, ledger),
+        now_s=now_s,
+        policy=policy,
     )
 
 
-def _split(lines: Sequence[Line], ledger: Ledger, policy: Policy) -> tuple[list[Line], list[Line]]:
-    """Tell those to be served, in the order of service, from the rest."""
+def _split(lines: Sequence[Line], ledger: Ledger) -> tuple[list[Line], list[Line]]:
+    """Tell those to be served, in the order of service, from those that may be asked to give."""
     growers: list[Line] = []
     others: list[Line] = []
     for line in lines:
         gap = line.target_bytes - ledger.promised_to(line.guest)
         eager = line.urgent or line.actual_bytes < line.minimum_bytes
-        band = 0 if eager else policy.dead_band_bytes(line.actual_bytes)
-        (growers if gap >= max(band, line.granularity_bytes) else others).append(line)
+        if gap >= line.granularity_bytes and (eager or gap >= line.dead_band_bytes):
+            growers.append(line)
+        elif line.verdict is Verdict.IDLE and not line.foreign:
+            others.append(line)
     growers.sort(key=_service_order)
     return growers, others
 
@@ -127,36 +78,55 @@ def _service_order(line: Line) -> tuple[bool, int, float, str]:
 def _give(
     growers: Sequence[Line], ledger: Ledger, pool_bytes: int, awaited_bytes: int, policy: Policy
 ) -> int:
-    """Serve the growers from what is in hand.
+    """Serve the growers from what is in hand: what all of them need before anyone's buffer.
 
     Returns:
         What they still miss, in bytes.
     """
-    unmet = 0
+    promised = [ledger.promised_to(line.guest) for line in growers]
     for line in growers:
-        promised = ledger.promised_to(line.guest)
         needed = min(line.target_bytes, max(line.demand_bytes, line.minimum_bytes))
-        # SAFETY: buffers never draw on the pool, nor on what a starting VM waits for.
-        granted = ledger.grant(line.guest, needed, leave_bytes=awaited_bytes)
-        leave = max(pool_bytes, awaited_bytes)
+        ledger.grant(line.guest, needed, leave_bytes=_kept_from_need(awaited_bytes))
+    unmet = 0
+    for line, before in zip(growers, promised, strict=True):
+        leave = _kept_from_buffers(pool_bytes, awaited_bytes)
         granted = ledger.grant(line.guest, line.target_bytes, leave_bytes=leave)
+        if granted - before < line.granularity_bytes:
+            ledger.promise(line.guest, before)  # too little to carry out
+            granted = before
+            line.holds.append(_waiting(line, before))
+        else:
+            line.move = _grow(line, granted, policy)
         unmet += line.target_bytes - granted
-        if granted - promised < line.granularity_bytes:
-            waiting = because(
-                ReasonCode.WAITING,
-                target_bytes=line.target_bytes,
-                missing_bytes=line.target_bytes - promised,
-            )
-            line.holds.append(waiting)
-            continue
-        line.move = Move(
-            guest=line.guest,
-            kind=MoveKind.GROW,
-            from_bytes=line.actual_bytes,
-            to_bytes=granted,
-            reasons=_grow_reasons(line, granted, policy),
-        )
     return unmet
+
+
+def _kept_from_need(awaited_bytes: int) -> int:
+    # SAFETY: what a VM that is about to start waits for is set aside before anyone grows.
+    return awaited_bytes
+
+
+def _kept_from_buffers(pool_bytes: int, awaited_bytes: int) -> int:
+    # SAFETY: the pool is what the next urgent guest lives on until others have given.
+    return pool_bytes + awaited_bytes
+
+
+def _waiting(line: Line, promised: int) -> Reason:
+    return because(
+        ReasonCode.WAITING,
+        target_bytes=line.target_bytes,
+        missing_bytes=line.target_bytes - promised,
+    )
+
+
+def _grow(line: Line, granted: int, policy: Policy) -> Move:
+    return Move(
+        guest=line.guest,
+        kind=MoveKind.GROW,
+        from_bytes=line.actual_bytes,
+        to_bytes=granted,
+        reasons=_grow_reasons(line, granted, policy),
+    )
 
 
 def _grow_reasons(line: Line, granted: int, policy: Policy) -> tuple[Reason, ...]:
@@ -186,98 +156,3 @@ def _taken_for(growers: Sequence[Line], awaited_bytes: int, ledger: Ledger) -> R
     waiting = [line.guest for line in growers if ledger.promised_to(line.guest) < line.target_bytes]
     names = [*waiting, *(["a VM that starts"] if awaited_bytes else [])]
     return because(ReasonCode.TAKEN, who=", ".join(names[:3]) or "the pool")
-
-
-def _take(
-    lines: Sequence[Line], missing: int, reason: Reason, now_s: float, policy: Policy
-) -> None:
-    """Ask those with most beyond their target for what is missing, and all for a trickle."""
-    by_excess = sorted(
-        lines, key=lambda line: (-line.excess_bytes / max(1, line.actual_bytes), line.guest)
-    )
-    for line in by_excess:
-        excess = line.excess_bytes
-        if excess < line.granularity_bytes or (
-            excess < policy.dead_band_bytes(line.actual_bytes) and not missing
-        ):
-            line.holds.append(_enough(line))
-            continue
-        if line.stay is not None:
-            line.holds.append(line.stay)
-            continue
-        step, why = (
-            _wanted_step(line, missing, reason, policy)
-            if missing
-            else _trickle_step(line, now_s, policy)
-        )
-        if step < line.granularity_bytes:
-            line.holds.append(why)
-            continue
-        line.move = Move(
-            guest=line.guest,
-            kind=MoveKind.SHRINK,
-            from_bytes=line.actual_bytes,
-            to_bytes=line.actual_bytes - step,
-            reasons=_shrink_reasons(line, step, why),
-            by_balloon=bool(missing) and line.stuck_plug,
-        )
-        missing = max(0, missing - step)
-
-
-def _enough(line: Line) -> Reason:
-    return because(
-        ReasonCode.ENOUGH, assigned_bytes=line.actual_bytes, target_bytes=line.target_bytes
-    )
-
-
-def _wanted_step(line: Line, missing: int, reason: Reason, policy: Policy) -> tuple[int, Reason]:
-    """Say how much to ask of a guest while others wait, and why, or why nothing."""
-    wanted = max(missing, min(line.excess_bytes, policy.dead_band_bytes(line.actual_bytes)))
-    wanted = min(wanted, line.excess_bytes, policy.step_high_bytes)
-    spare = spare_bytes(line, policy)
-    if line.target_bytes >= line.demand_bytes or spare >= line.granularity_bytes:
-        if spare < line.granularity_bytes:
-            kept = because(ReasonCode.NOTHING_TO_SPARE, available_bytes=line.available_bytes)
-            return 0, kept
-        return min(wanted, spare), reason
-    # SAFETY: below its demand a guest pages; only where its kernel cannot be driven to kill.
-    if line.pageable_bytes < line.granularity_bytes:
-        return 0, because(ReasonCode.NO_SAFE_PAGING, demand_bytes=line.demand_bytes)
-    step = max(policy.paging_low_bytes, int(line.actual_bytes * policy.paging_ratio))
-    return min(wanted, step, line.pageable_bytes), reason
-
-
-def spare_bytes(line: Line, policy: Policy) -> int:
-    """Say what one step may take of what the guest has available.
-
-    A shrink is greedy: the guest gives until nothing is left. So the bound is ours to keep.
-    """
-    share = int(line.available_bytes * policy.spare_ratio)
-    return max(0, min(line.available_bytes - line.floor_bytes, share))
-
-
-def _trickle_step(line: Line, now_s: float, policy: Policy) -> tuple[int, Reason]:
-    """Say how much to take back of what nobody waits for: a little, now and then."""
-    pace = max(int(line.actual_bytes * policy.trickle_ratio), line.granularity_bytes)
-    due_s = max(line.grown_at_s + policy.grow_hold_s, line.shrunk_at_s + policy.trickle_s)
-    if now_s < due_s and line.actual_bytes <= line.maximum_bytes:
-        wait_s = due_s - now_s
-        return 0, because(ReasonCode.SPARE, excess_bytes=line.excess_bytes, wait_s=wait_s)
-    step = min(line.excess_bytes, pace, spare_bytes(line, policy))
-    if step < line.granularity_bytes:
-        return 0, because(ReasonCode.NOTHING_TO_SPARE, available_bytes=line.available_bytes)
-    return step, because(ReasonCode.TRICKLE, excess_bytes=line.excess_bytes)
-
-
-def _shrink_reasons(line: Line, step: int, why: Reason) -> tuple[Reason, ...]:
-    reasons = [why]
-    if line.actual_bytes > line.maximum_bytes:
-        reasons.append(because(ReasonCode.ABOVE_MAXIMUM, maximum_bytes=line.maximum_bytes))
-    if line.actual_bytes - step < line.demand_bytes:
-        paged = because(
-            ReasonCode.PAGED, demand_bytes=line.demand_bytes, target_bytes=line.target_bytes
-        )
-        reasons.append(paged)
-    if why.code is ReasonCode.TAKEN and line.stuck_plug:
-        reasons.append(because(ReasonCode.BY_BALLOON, plugged_bytes=line.actual_bytes))
-    return tuple(reasons)

@@ -44,10 +44,13 @@ class Policy:
         settle_s: nothing shrinks within this time of a boot, reset, resume, migration or first
             sight.
         stale_s: statistics older than this are no reason to move.
-        stuck_s: no progress for this long marks a guest as not giving.
+        stuck_s: no progress for this long marks a guest as stuck.
+        progress_ratio: coming nearer by less than this share of what is left is no progress: a
+            guest that gives a page now and then must not keep others waiting for hours.
         nudge_s: after this long without progress the wish is written again.
         rest_low_s, rest_high_s: a guest that did not give is left alone for the first time, twice
-            as long after each further failure, and never longer than the second.
+            as long after each further failure, and never longer than the second. One that did not
+            take what it was granted rests in the same way, for stuck_s at first.
     """
 
     mode: Mode = Mode.PRESSURE
@@ -78,6 +81,7 @@ class Policy:
     settle_s: float = 10.0
     stale_s: float = 5.0
     stuck_s: float = 5.0
+    progress_ratio: float = 0.05
     nudge_s: float = 2.5
     rest_low_s: float = 30.0
     rest_high_s: float = 600.0

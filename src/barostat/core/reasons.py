@@ -30,6 +30,8 @@ class ReasonCode(enum.Enum):
     STUCK = "stuck"
     NEEDED_BACK = "needed-back"
     ADOPTED = "adopted"
+    HALTED = "halted"
+    STRAYED = "strayed"
     NUDGED = "nudged"
     BY_BALLOON = "by-balloon"
     # Held: left at its size.
@@ -48,11 +50,13 @@ class ReasonCode(enum.Enum):
     WAITING = "waiting"
     ENOUGH = "enough"
     SPARE = "spare"
+    IN_USE = "in-use"
     NOTHING_TO_SPARE = "nothing-to-spare"
     NO_SAFE_PAGING = "no-safe-paging"
     # Of the host.
     CAPACITY_LOST = "capacity-lost"
     MINIMUMS_TOO_LARGE = "minimums-too-large"
+    NO_ROOM = "no-room"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,134 @@
+"""A guest that may be moved: what it may ask for, and how much may be asked of it.
+
+Everything that bounds a move for the guest's own sake is worked out here, before anything is
+compared with other guests.
+"""
+
+from __future__ import annotations
+
+from barostat.core.allocation import Claim
+from barostat.core.cooperation import Trust, Verdict
+from barostat.core.demand import DemandState, available_bytes, want_bytes
+from barostat.core.guest_state import GuestState
+from barostat.core.moves import Line
+from barostat.core.observation import GuestObservation
+from barostat.core.policy import Policy
+from barostat.core.reasons import Reason, ReasonCode, because
+from barostat.core.settings import MemorySettings
+from barostat.core.sizes import Sizes
+
+__all__ = ["claim_of", "least_bytes", "line_of"]
+
+
+def line_of(
+    guest: GuestObservation,
+    settings: MemorySettings,
+    *,
+    state: GuestState,
+    sizes: Sizes,
+    demand: DemandState,
+    verdict: Verdict,
+    now_s: float,
+    policy: Policy,
+) -> Line:
+    """Open a guest's line in the plan.
+
+    Args:
+        guest: as seen.
+        settings: what its operator wants.
+        state: what is known of it, its wish as judged now.
+        sizes: its devices, measured.
+        demand: its newest estimate.
+        verdict: how it stands to its last wish.
+        now_s: the snapshot's clock.
+        policy: the numbers to act by.
+    """
+    actual, needed, wish = sizes.actual_bytes, demand.demand_bytes, state.wish
+    settling = _settling(state, now_s, policy)
+    by_unplug = sizes.plugged_bytes > 0 and settling is None
+    safe = guest.devices.deflate_on_oom
+    return Line(
+        guest=guest.name,
+        actual_bytes=actual,
+        plugged_bytes=sizes.plugged_bytes,
+        goal_bytes=wish.goal_bytes,
+        demand_bytes=needed,
+        want_bytes=want_bytes(demand, buffer_percent=settings.buffer_percent, policy=policy),
+        available_bytes=available_bytes(demand, assigned_bytes=actual),
+        floor_bytes=_floor_bytes(demand, sizes, policy, safe=safe),
+        pageable_bytes=_pageable_bytes(sizes, safe=safe),
+        minimum_bytes=settings.minimum_bytes,
+        maximum_bytes=min(settings.maximum_bytes, sizes.ceiling_bytes),
+        granularity_bytes=sizes.granularity_bytes,
+        dead_band_bytes=policy.dead_band_bytes(actual),
+        buffer_percent=settings.buffer_percent,
+        weight=settings.weight,
+        growth_bytes_per_s=demand.growth_bytes_per_s,
+        distressed=demand.distressed,
+        urgent=demand.distressed or needed > actual * policy.urgent_ratio,
+        verdict=verdict,
+        by_balloon=wish.by_balloon,
+        stay=settling or _resting(wish.giving, now_s, "give"),
+        refuse=_resting(wish.taking, now_s, "take"),
+        foreign=not wish.ours and sizes.unfinished,
+        stuck_plug=safe and by_unplug and wish.giving.second_chance,
+        grown_at_s=state.grown_at_s,
+        shrunk_at_s=state.shrunk_at_s,
+    )
+
+
+def _floor_bytes(demand: DemandState, sizes: Sizes, policy: Policy, *, safe: bool) -> int:
+    """Say what a shrink leaves available in a guest: a share of what is its own."""
+    own = demand.statistics.total_bytes - sizes.inside_bytes
+    share = policy.floor_ratio if safe else policy.wide_floor_ratio
+    return max(policy.floor_low_bytes, int(own * share))
+
+
+def _pageable_bytes(sizes: Sizes, *, safe: bool) -> int:
+    # SAFETY: a balloon that does not give way before an OOM kill must not make its guest page;
+    # an unplug stops by itself when the guest's kernel can give no more.
+    return sizes.actual_bytes if safe else sizes.plugged_bytes
+
+
+def _settling(state: GuestState, now_s: float, policy: Policy) -> Reason | None:
+    # SAFETY: a guest that starts, or comes back, looks idle for a moment and is not.
+    wait_s = state.disturbed_at_s + policy.settle_s - now_s
+    return because(ReasonCode.SETTLING, wait_s=wait_s) if wait_s > 0 else None
+
+
+def _resting(trust: Trust, now_s: float, did: str) -> Reason | None:
+    # SAFETY: what did not work a moment ago is not tried again at once.
+    wait_s = trust.rest_until_s - now_s
+    if wait_s <= 0:
+        return None
+    return because(ReasonCode.RESTING, wait_s=wait_s, failures=trust.failures, did=did)
+
+
+def claim_of(line: Line) -> Claim:
+    """Turn a guest's line into its claim on the host's memory."""
+    least = least_bytes(line)
+    # What a guest did not take when it was granted is not kept from the others.
+    most = line.maximum_bytes if line.refuse is None else line.actual_bytes
+    return Claim(
+        guest=line.guest,
+        minimum_bytes=least,
+        demand_bytes=line.demand_bytes,
+        want_bytes=line.want_bytes,
+        maximum_bytes=max(most, least),
+        weight=line.weight,
+    )
+
+
+def least_bytes(line: Line) -> int:
+    """Say what a guest will keep, whatever is asked of others."""
+    guaranteed = _guaranteed_bytes(line)
+    # A stuck unplug may fall back to the balloon once, before the guest is left to rest.
+    if line.stay is None or line.stuck_plug:
+        return guaranteed
+    # What does not come out of it now counts as taken: others are asked.
+    return max(guaranteed, line.actual_bytes)
+
+
+def _guaranteed_bytes(line: Line) -> int:
+    # SAFETY: whatever happens to the host or to others, a guest's minimum is its own.
+    return line.minimum_bytes

@@ -1,0 +1,141 @@
+"""What one look at a guest's statistics says: what is used, hidden, outside, and whether it hurts.
+
+Here the guest's words are read; what they mean over time is `demand`'s.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from typing import Final
+
+from barostat.core.observation import Statistics
+from barostat.core.sizes import Sizes
+from barostat.units import MIB
+
+__all__ = [
+    "balloon_floor_bytes",
+    "counters_fell",
+    "hidden_bytes",
+    "in_distress",
+    "restarted",
+    "returning_bytes",
+    "used_bytes",
+    "with_last_known",
+]
+
+PAGING_SEEN_BYTES: Final = MIB
+"""Less swap traffic than this between two looks is a page here and there, not distress."""
+
+MAY_BE_MISSING: Final = (
+    "swap_in_bytes",
+    "swap_out_bytes",
+    "major_faults",
+    "disk_caches_bytes",
+    "oom_kills",
+    "alloc_stalls",
+)
+"""Figures that a guest may leave out of one answer; they then read 0 or None."""
+
+
+@functools.lru_cache(maxsize=256)  # asked for every guest at every look, of few sizes
+def balloon_floor_bytes(size_bytes: int) -> int:
+    """Say what a Linux guest of this size needs for itself (Linux drivers/hv/hv_balloon.c)."""
+    size_mib = size_bytes // MIB
+    for above_mib, base_mib, share in (
+        (8192, 488, 32),
+        (2048, 232, 16),
+        (512, 104, 8),
+        (128, 40, 4),
+    ):
+        if size_mib >= above_mib:
+            return (base_mib + size_mib // share) * MIB
+    return (8 + size_mib // 2) * MIB
+
+
+def counters_fell(before: Statistics, now: Statistics) -> bool:
+    """Say whether a figure that can only rise fell, or one that was there is missing."""
+    return (
+        now.swap_in_bytes < before.swap_in_bytes
+        or now.swap_out_bytes < before.swap_out_bytes
+        or now.major_faults < before.major_faults
+        or not (now.disk_caches_bytes or not before.disk_caches_bytes)
+        or (now.oom_kills or 0) < (before.oom_kills or 0)
+        or (now.alloc_stalls or 0) < (before.alloc_stalls or 0)
+    )
+
+
+def with_last_known(before: Statistics, now: Statistics) -> Statistics:
+    """Put the last known value where a figure was left out."""
+    kept = {name: getattr(before, name) for name in MAY_BE_MISSING if not getattr(now, name)}
+    return replace(now, **kept)
+
+
+def restarted(before: Statistics, now: Statistics) -> bool:
+    """Say whether this is another boot: counters run since boot, and one that is there fell."""
+    return now.swap_out_bytes < before.swap_out_bytes or now.major_faults < before.major_faults
+
+
+def used_bytes(now: Statistics, inside_bytes: int) -> int:
+    """Say what is used and cannot simply be dropped.
+
+    Args:
+        now: what the guest says.
+        inside_bytes: what of its balloon it still counts as its own, and as used.
+    """
+    return max(0, now.total_bytes - now.available_bytes - inside_bytes)
+
+
+def hidden_bytes(sizes: Sizes, now: Statistics) -> int:
+    """Say what the guest has and does not count, as far as a kernel can explain it."""
+    hidden = sizes.actual_bytes + sizes.inside_bytes - now.total_bytes
+    boot_bytes = sizes.actual_bytes - sizes.plugged_bytes + sizes.balloon_bytes
+    # SAFETY: beyond this it is not the kernel's; plugged memory, say, that never came online.
+    return max(0, min(hidden, balloon_floor_bytes(boot_bytes)))
+
+
+def returning_bytes(now: Statistics, returned: float, paged_out: float) -> int:
+    """Count swapped-out pages that are, or may still turn out to be, in use.
+
+    Pages that left while the guest was short are doubted for a minute; with memory available they
+    would have come back by now if they were wanted.
+
+    Args:
+        now: what the guest says.
+        returned: what came back within about a minute, in bytes.
+        paged_out: what left within about a minute, in bytes.
+    """
+    outside = max(0, now.swap_out_bytes - now.swap_in_bytes)
+    doubtful = max(0.0, paged_out - now.available_bytes)
+    return min(outside, int(returned + doubtful))
+
+
+def in_distress(
+    before: Statistics,
+    now: Statistics,
+    *,
+    inside_bytes: int,
+    swap_bytes: int,
+    short_ratio: float,
+) -> bool:
+    """Say whether the guest pages, stalls or kills for want of memory.
+
+    A kill in a guest that neither stalled nor is short was for a limit that the guest set itself
+    (a container's): more memory would not help it.
+
+    Args:
+        before: what it said last.
+        now: what it says.
+        inside_bytes: what of its balloon it still counts as its own.
+        swap_bytes: what it moved to and from its swap between the two.
+        short_ratio: with less of its memory available than this it is short.
+    """
+    stalls = _rose(before.alloc_stalls, now.alloc_stalls)
+    kills = _rose(before.oom_kills, now.oom_kills)
+    short = now.available_bytes < (now.total_bytes - inside_bytes) * short_ratio
+    paging = swap_bytes >= PAGING_SEEN_BYTES
+    return (kills and stalls) or (short and (kills or stalls or paging))
+
+
+def _rose(before: int | None, now: int | None) -> bool:
+    return before is not None and now is not None and now > before
