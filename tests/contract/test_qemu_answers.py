@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -433,3 +434,39 @@ async def test_one_that_comes_back_on_the_same_socket_is_another_guest(path: Pat
 
     assert second.run_state is RunState.RUNNING
     assert second.devices.balloon_target_bytes is None
+
+
+async def test_one_started_where_another_left_its_socket_is_seen_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "web.qmp"
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(path))
+    hypervisor = QmpHypervisor(directory=tmp_path)
+    for _ in range(3):  # fails, and waits ever longer before it tries again
+        assert list(await hypervisor.observe(now_s=0.0)) == []
+    qemu = PlayedQemu(path)
+    async with await asyncio.start_unix_server(qemu.serve, str(path)):
+        [seen] = await hypervisor.observe(now_s=0.0)
+        await hypervisor.close()
+
+    assert seen.name == "web"
+
+
+async def test_a_guest_whose_socket_was_unlinked_is_kept_until_it_ends(tmp_path: Path) -> None:
+    folder = tmp_path / "sockets"
+    folder.mkdir()
+    path = folder / "web.qmp"
+    async with playing(path) as stage:
+        await stage.hypervisor.close()
+        hypervisor = QmpHypervisor(directory=folder)
+        [before] = await hypervisor.observe(now_s=0.0)
+        path.unlink()
+        folder.rmdir()
+        [kept] = await hypervisor.observe(now_s=1.0)
+        assert stage.qemu.writer is not None
+        stage.qemu.writer.close()
+        await hypervisor.changed("web", timeout_s=5)
+        gone = await hypervisor.observe(now_s=2.0)
+        await hypervisor.close()
+
+    assert (before.run_state, kept.run_state) == (RunState.RUNNING, RunState.RUNNING)
+    assert list(gone) == []
