@@ -24,6 +24,9 @@ __all__ = ["Character", "SimulatedGuest", "SimulatedHypervisor", "SimulatedSpec"
 LOOK_EVERY_S: Final = 0.02
 """How often `changed` looks whether the clock has moved something."""
 
+SHORTEST_WAIT_S: Final = 1e-6
+"""A wait for less than a clock can show would never end."""
+
 
 class SimulatedHypervisor:
     """Simulated guests behind the `Hypervisor` protocol.
@@ -104,7 +107,7 @@ class SimulatedHypervisor:
         until_s = loop.time() + timeout_s
         while not self._moved(found):
             left_s = until_s - loop.time()
-            if left_s <= 0:
+            if left_s < SHORTEST_WAIT_S:
                 return False
             await asyncio.sleep(min(LOOK_EVERY_S, left_s))
         return True
