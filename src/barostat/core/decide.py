@@ -13,13 +13,12 @@ from dataclasses import replace
 from typing import assert_never
 
 from barostat.core.admission import admit
-from barostat.core.allocation import Tier, allocate
+from barostat.core.allocation import Tier
 from barostat.core.assess import Assessment, assess
 from barostat.core.cooperation import Verdict, aim
 from barostat.core.decision import Decision, GuestDecision, State, unmoved
 from barostat.core.guest_state import GuestState
 from barostat.core.ledger import Ledger, held_bytes
-from barostat.core.lines import claim_of
 from barostat.core.moves import Line, Move, MoveKind
 from barostat.core.observation import GuestObservation, RunState, Snapshot
 from barostat.core.plan import plan
@@ -27,6 +26,7 @@ from barostat.core.policy import Policy
 from barostat.core.pressure import Status, pressure_ratio, status_of
 from barostat.core.reasons import Reason, ReasonCode, because
 from barostat.core.settings import MemorySettings
+from barostat.core.targets import set_targets
 
 __all__ = ["Decision", "GuestDecision", "State", "decide", "unmoved"]
 
@@ -53,9 +53,8 @@ def decide(snapshot: Snapshot, state: State, policy: Policy) -> Decision:
     )
     awaited = admission.awaited_bytes
     pool = _pool_bytes(lines, snapshot.host.capacity_bytes, policy)
-    tier, short = _set_targets(lines, ledger, awaited, pool, policy)
+    tier, tight, short = _share_out(lines, ledger, awaited, pool, policy)
     plan(lines, ledger, now_s=now_s, pool_bytes=pool, awaited_bytes=awaited, policy=policy)
-    tight = tier is not Tier.PLENTY
     guests = [
         _guest_decision(guest, known[guest.name], snapshot.settings.get(guest.name), ledger)
         for guest in snapshot.guests
@@ -125,30 +124,23 @@ def _pool_bytes(lines: Sequence[Line], capacity: int, policy: Policy) -> int:
     return int(max(low, min(fastest * ahead_s, high)))
 
 
-def _set_targets(
+def _share_out(
     lines: Sequence[Line], ledger: Ledger, awaited: int, pool: int, policy: Policy
-) -> tuple[Tier, list[Reason]]:
+) -> tuple[Tier, bool, list[Reason]]:
     """Share what is neither pinned nor reserved among the guests that may be moved.
 
     Returns:
-        How far it goes, and an alarm where it does not even reach for the minimums.
+        How far it goes, whether it is tight, and an alarm where not even minimums are reached.
     """
     movable = sum(ledger.promised_to(line.guest) for line in lines)
     capacity = ledger.capacity_bytes - (ledger.promised_bytes - movable) - awaited
-    shared = allocate(
-        [claim_of(line) for line in lines],
-        capacity_bytes=capacity,
-        pool_bytes=pool,
-        mode=policy.mode,
-    )
-    for line, size in zip(lines, shared.sizes_bytes, strict=True):
-        line.target_bytes = size
+    shared, tight = set_targets(lines, capacity_bytes=capacity, pool_bytes=pool, mode=policy.mode)
     if shared.tier is not Tier.SHORT:
-        return shared.tier, []
+        return shared.tier, tight, []
     missing = sum(line.minimum_bytes for line in lines) - capacity
     if missing <= 0:  # guests that may not be asked now hold the rest
-        return Tier.DEMAND_CUT, []
-    return Tier.SHORT, [because(ReasonCode.MINIMUMS_TOO_LARGE, missing_bytes=missing)]
+        return Tier.DEMAND_CUT, tight, []
+    return Tier.SHORT, tight, [because(ReasonCode.MINIMUMS_TOO_LARGE, missing_bytes=missing)]
 
 
 def _guest_decision(

@@ -36,7 +36,7 @@ from barostat.core.usage import (
     with_last_known,
 )
 
-__all__ = ["DemandState", "available_bytes", "estimate", "want_bytes"]
+__all__ = ["DemandState", "available_bytes", "buffered_bytes", "estimate", "want_bytes"]
 
 PAGE_BYTES: Final = 4096
 
@@ -55,6 +55,7 @@ class DemandState:
         recent_bytes: the highest recent demand, falling with a half-life.
         used_bytes: what it uses that cannot be dropped, as far as is known while it is resized.
         kernel_bytes: what the guest's kernel keeps, last measured with its devices at rest.
+        rising_bytes_per_s: how fast demand has grown since the look before.
         growth_bytes_per_s: the fastest recent growth, falling with a half-life.
         returned_bytes, paged_out_bytes, refaulted_bytes: volumes of about the last minute.
         distressed: it pages and has next to nothing available: more is needed than can be seen.
@@ -68,6 +69,7 @@ class DemandState:
     recent_bytes: int
     used_bytes: int
     kernel_bytes: int
+    rising_bytes_per_s: float = 0.0
     growth_bytes_per_s: float = 0.0
     returned_bytes: float = 0.0
     paged_out_bytes: float = 0.0
@@ -148,6 +150,8 @@ def _next(
     used, kernel = _consistent_used(previous, sizes, now), _kernel_bytes(previous, sizes, now)
     returning = returning_bytes(now, returned, paged_out)
     demand = used + kernel + returning + min(now.disk_caches_bytes or 0, int(refaulted))
+    rising = max(0, demand - previous.demand_bytes) / max(elapsed_s, policy.tick_s / 2)
+    remembered = previous.growth_bytes_per_s * math.exp2(-elapsed_s / policy.growth_half_life_s)
     fallen = max(0, previous.recent_bytes - demand) * math.exp2(-elapsed_s / half_life_s)
     return DemandState(
         at_s=at_s,
@@ -158,7 +162,8 @@ def _next(
         recent_bytes=demand + int(fallen),
         used_bytes=used,
         kernel_bytes=kernel,
-        growth_bytes_per_s=_growth(previous, demand, elapsed_s, policy),
+        rising_bytes_per_s=rising,
+        growth_bytes_per_s=max(rising, remembered),
         returned_bytes=returned,
         paged_out_bytes=paged_out,
         refaulted_bytes=refaulted,
@@ -170,12 +175,6 @@ def _next(
             short_ratio=policy.distress_ratio,
         ),
     )
-
-
-def _growth(previous: DemandState, demand: int, elapsed_s: float, policy: Policy) -> float:
-    kept = math.exp2(-elapsed_s / policy.growth_half_life_s)
-    now = (demand - previous.demand_bytes) / max(elapsed_s, policy.tick_s / 2)
-    return max(previous.growth_bytes_per_s * kept, now)
 
 
 def _consistent_used(previous: DemandState, sizes: Sizes, now: Statistics) -> int:
@@ -220,16 +219,29 @@ def available_bytes(state: DemandState, *, assigned_bytes: int) -> int:
     return max(0, state.statistics.available_bytes - given)
 
 
-def want_bytes(state: DemandState, *, buffer_percent: int, policy: Policy) -> int:
-    """Say what the guest should have if there is plenty.
+def buffered_bytes(state: DemandState, *, buffer_percent: int, policy: Policy) -> int:
+    """Say what the guest should have for what it needs now.
 
-    The larger of recent demand plus the buffer, and recent demand plus what it grows until the
-    next decision has taken effect; twice what it had when it was found in distress.
+    The larger of its demand plus the buffer, and its demand plus what it is growing until the next
+    decision has taken effect; twice what it had when it was found in distress.
     """
-    recent = state.recent_bytes
-    ahead_s = policy.tick_s + policy.latency_s
-    growth = min(state.growth_bytes_per_s * ahead_s, recent * policy.growth_cap_ratio)
-    want = recent + max(recent * buffer_percent // 100, int(growth))
+    rising = state.rising_bytes_per_s
+    want = _ahead(state.demand_bytes, rising, buffer_percent=buffer_percent, policy=policy)
     if not state.distressed:
         return want
     return max(want, 2 * min(state.assigned_before_bytes, state.sizes.actual_bytes))
+
+
+def want_bytes(state: DemandState, *, buffer_percent: int, policy: Policy) -> int:
+    """Say what the guest should have if there is plenty: the same, for what it needed lately."""
+    growth = state.growth_bytes_per_s
+    want = _ahead(state.recent_bytes, growth, buffer_percent=buffer_percent, policy=policy)
+    return max(want, buffered_bytes(state, buffer_percent=buffer_percent, policy=policy))
+
+
+def _ahead(
+    need_bytes: int, growth_bytes_per_s: float, *, buffer_percent: int, policy: Policy
+) -> int:
+    growth = growth_bytes_per_s * (policy.tick_s + policy.latency_s)
+    growth = min(growth, need_bytes * policy.growth_cap_ratio)
+    return need_bytes + max(need_bytes * buffer_percent // 100, int(growth))

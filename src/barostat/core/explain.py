@@ -9,7 +9,7 @@ from barostat.core.moves import Move, MoveKind
 from barostat.core.reasons import Reason, ReasonCode
 from barostat.units import format_size
 
-__all__ = ["reason_json", "sentence", "summary"]
+__all__ = ["reason_json", "sentence", "summary", "template"]
 
 _SENTENCES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.DEMAND: (
@@ -117,6 +117,11 @@ def _shown(name: str, value: float | str) -> str:
     if name.endswith("_s"):
         return f"{value:.0f} s"
     return f"{value:g}"
+
+
+def template(code: ReasonCode) -> str:
+    """Say the sentence of a reason code, with the names of its numbers in braces."""
+    return _SENTENCES[code]
 
 
 def reason_json(reason: Reason) -> dict[str, object]:

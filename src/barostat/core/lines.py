@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from barostat.core.allocation import Claim
 from barostat.core.cooperation import Trust, Verdict
-from barostat.core.demand import DemandState, available_bytes, want_bytes
+from barostat.core.demand import DemandState, available_bytes, buffered_bytes, want_bytes
 from barostat.core.guest_state import GuestState
 from barostat.core.moves import Line
 from barostat.core.observation import GuestObservation
@@ -44,6 +44,7 @@ def line_of(
         policy: the numbers to act by.
     """
     actual, needed, wish = sizes.actual_bytes, demand.demand_bytes, state.wish
+    percent = settings.buffer_percent
     settling = _settling(state, now_s, policy)
     by_unplug = sizes.plugged_bytes > 0 and settling is None
     safe = guest.devices.deflate_on_oom
@@ -53,7 +54,8 @@ def line_of(
         plugged_bytes=sizes.plugged_bytes,
         goal_bytes=wish.goal_bytes,
         demand_bytes=needed,
-        want_bytes=want_bytes(demand, buffer_percent=settings.buffer_percent, policy=policy),
+        buffered_bytes=buffered_bytes(demand, buffer_percent=percent, policy=policy),
+        want_bytes=want_bytes(demand, buffer_percent=percent, policy=policy),
         available_bytes=available_bytes(demand, assigned_bytes=actual),
         floor_bytes=_floor_bytes(demand, sizes, policy, safe=safe),
         pageable_bytes=_pageable_bytes(sizes, safe=safe),
@@ -61,7 +63,7 @@ def line_of(
         maximum_bytes=min(settings.maximum_bytes, sizes.ceiling_bytes),
         granularity_bytes=sizes.granularity_bytes,
         dead_band_bytes=policy.dead_band_bytes(actual),
-        buffer_percent=settings.buffer_percent,
+        buffer_percent=percent,
         weight=settings.weight,
         growth_bytes_per_s=demand.growth_bytes_per_s,
         distressed=demand.distressed,
@@ -105,7 +107,7 @@ def _resting(trust: Trust, now_s: float, did: str) -> Reason | None:
 
 
 def claim_of(line: Line) -> Claim:
-    """Turn a guest's line into its claim on the host's memory."""
+    """Turn what a guest needs now into its claim on the host's memory."""
     least = least_bytes(line)
     # What a guest did not take when it was granted is not kept from the others.
     most = line.maximum_bytes if line.refuse is None else line.actual_bytes
@@ -113,7 +115,7 @@ def claim_of(line: Line) -> Claim:
         guest=line.guest,
         minimum_bytes=least,
         demand_bytes=line.demand_bytes,
-        want_bytes=line.want_bytes,
+        want_bytes=line.buffered_bytes,
         maximum_bytes=max(most, least),
         weight=line.weight,
     )

@@ -42,7 +42,8 @@ class Line:
     Attributes:
         actual_bytes, plugged_bytes: what it has, and how much of that is plugged.
         goal_bytes: what it was last asked to have.
-        demand_bytes, want_bytes, target_bytes: what it needs, should have in plenty, and now.
+        demand_bytes, buffered_bytes: what it needs now, and that with its buffer.
+        want_bytes, target_bytes: what it should have in plenty, and with what there is.
         available_bytes: what its kernel could give without paging.
         floor_bytes: what a shrink leaves of that.
         pageable_bytes: how far it can be taken below its demand without danger of an OOM kill.
@@ -67,6 +68,7 @@ class Line:
     plugged_bytes: int
     goal_bytes: int
     demand_bytes: int
+    buffered_bytes: int
     want_bytes: int
     available_bytes: int
     floor_bytes: int

@@ -85,8 +85,7 @@ def _give(
     """
     promised = [ledger.promised_to(line.guest) for line in growers]
     for line in growers:
-        needed = min(line.target_bytes, max(line.demand_bytes, line.minimum_bytes))
-        ledger.grant(line.guest, needed, leave_bytes=_kept_from_need(awaited_bytes))
+        ledger.grant(line.guest, _needed(line), leave_bytes=_kept_from_need(awaited_bytes))
     unmet = 0
     for line, before in zip(growers, promised, strict=True):
         leave = _kept_from_buffers(pool_bytes, awaited_bytes)
@@ -99,6 +98,13 @@ def _give(
             line.move = _grow(line, granted, policy)
         unmet += line.target_bytes - granted
     return unmet
+
+
+def _needed(line: Line) -> int:
+    """Say what of its target a guest needs at once; in distress nobody knows, so all of it."""
+    if line.distressed:
+        return line.target_bytes
+    return min(line.target_bytes, max(line.demand_bytes, line.minimum_bytes))
 
 
 def _kept_from_need(awaited_bytes: int) -> int:

@@ -75,8 +75,8 @@ class Policy:
     floor_ratio: float = 0.03
     floor_low_bytes: int = 12 * MIB
     wide_floor_ratio: float = 0.10
-    paging_ratio: float = 0.0625
-    paging_low_bytes: int = 16 * MIB
+    paging_ratio: float = 0.10
+    paging_low_bytes: int = 32 * MIB
     step_high_bytes: int = 2 * GIB
     settle_s: float = 10.0
     stale_s: float = 5.0

@@ -90,6 +90,8 @@ def _too_large(line: Line) -> bool:
 def _enough(line: Line) -> Reason:
     if line.refuse is not None and line.want_bytes > line.actual_bytes:
         return line.refuse
+    if line.stay is not None and line.actual_bytes - line.want_bytes >= line.dead_band_bytes:
+        return line.stay
     return because(
         ReasonCode.ENOUGH, assigned_bytes=line.actual_bytes, target_bytes=line.target_bytes
     )

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from barostat.core.decide import Decision, State, decide
+from barostat.core.decide import Decision, State, decide, unmoved
 from barostat.core.observation import Reservation, Snapshot
 from barostat.core.policy import Policy
 from barostat.engine.act import Actor, Outcome
@@ -109,7 +109,7 @@ class Balancer:
         )
         seen_s = self._clock()
         decision = decide(snapshot, self._state, self._policy)
-        self._state = decision.state
+        self._state = decision.state if self._moving else unmoved(decision)
         for guest in snapshot.guests:
             self._reservations.pop(guest.name, None)
         tick = Tick(
