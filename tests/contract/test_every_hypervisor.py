@@ -124,8 +124,8 @@ async def test_a_wish_that_the_devices_cannot_take_is_refused_and_changes_nothin
 
 
 async def test_an_unknown_name_is_an_error_that_suggests_the_nearest(world: World) -> None:
-    with pytest.raises(UnknownGuestError, match="alhpa") as unknown:
-        await world.hypervisor.devices("alhpa")
+    with pytest.raises(UnknownGuestError, match="alphaa") as unknown:
+        await world.hypervisor.devices("alphaa")
     with pytest.raises(UnknownGuestError):
         await world.ask("nobody", plug(0))
     with pytest.raises(UnknownGuestError):
