@@ -41,7 +41,8 @@ lab: $(READY) ## boot a lab and leave it running, for playing (SCENARIO=file.tom
 bench: $(READY) ## measure and print; one of them with BENCH=name
 	@$(BIN)/python -m benchmarks $(BENCH)
 
-docs: $(READY) ## check that the references in docs/ say what the program says
+docs: $(READY) ## write the references in docs/ from the program, and check all pages
+	$(BIN)/python tools/reference.py
 	$(PYTEST) tests/docs
 
 format: $(READY) ## format the code and mend what ruff can mend
