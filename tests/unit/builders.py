@@ -121,6 +121,7 @@ def line(guest: str = "web", *, target: int = 1000, actual: int = 1000, **other:
         "plugged_bytes": 0,
         "goal_bytes": actual * MIB,
         "demand_bytes": actual // 2 * MIB,
+        "buffered_bytes": target * MIB,
         "want_bytes": target * MIB,
         "available_bytes": actual // 2 * MIB,
         "floor_bytes": 32 * MIB,

@@ -43,7 +43,7 @@ def take(
             above.append(line)
         else:
             line.holds.append(_enough(line))
-    for line in sorted(above, key=_order):
+    for line in sorted(above, key=lambda line: _order(line, policy)):
         step, why = _step(
             line, missing, pool_bytes=pool_bytes, reason=reason, now_s=now_s, policy=policy
         )
@@ -62,10 +62,11 @@ def take(
         missing -= step
 
 
-def _order(line: Line) -> tuple[bool, float, str]:
-    """Those with a surplus first, by their largest share of it; then those furthest above."""
-    needed = line.surplus_bytes < line.granularity_bytes
-    above = line.excess_bytes if needed else line.surplus_bytes
+def _order(line: Line, policy: Policy) -> tuple[bool, float, str]:
+    """Those that can spare something first, the largest share of it; then those furthest above."""
+    painless = min(line.surplus_bytes, spare_bytes(line, policy))
+    needed = painless < line.granularity_bytes
+    above = line.excess_bytes if needed else painless
     return (needed, -above / max(1, line.actual_bytes), line.guest)
 
 
@@ -100,29 +101,30 @@ def _enough(line: Line) -> Reason:
 def _wanted(
     line: Line, missing: int, pool_bytes: int, reason: Reason, policy: Policy
 ) -> tuple[int, Reason]:
-    """Say how much to ask of a guest while others wait."""
+    """Say how much to ask of a guest while others wait: first what it can spare."""
     granularity = line.granularity_bytes
-    allowed = _takeable_bytes(line, missing - pool_bytes)
-    if allowed < granularity:
-        return 0, _in_use(line)
-    worthwhile = max(missing, line.dead_band_bytes)
-    step = min(worthwhile, allowed, policy.step_high_bytes)
     spare = spare_bytes(line, policy)
-    if spare >= granularity:
-        return min(step, spare), reason
-    if line.surplus_bytes >= granularity:
+    painless = min(line.surplus_bytes, spare)
+    if painless >= granularity:
+        worthwhile = max(missing, line.dead_band_bytes)
+        return min(worthwhile, painless, policy.step_high_bytes), reason
+    if line.target_bytes >= line.demand_bytes:
         return 0, _nothing_to_spare(line)
+    needed = _needed_by_others_bytes(line, missing - pool_bytes)
+    if needed < granularity:
+        return 0, _in_use(line)
+    if spare >= granularity:
+        return min(needed, spare, policy.step_high_bytes), reason
     if line.pageable_bytes < granularity:
         return 0, because(ReasonCode.NO_SAFE_PAGING, demand_bytes=line.demand_bytes)
     pace = max(policy.paging_low_bytes, int(line.actual_bytes * policy.paging_ratio))
-    return min(step, pace, line.pageable_bytes), reason
+    return min(needed, pace, line.pageable_bytes), reason
 
 
-def _takeable_bytes(line: Line, waited_for_bytes: int) -> int:
-    """Say how much may be taken of what a guest has beyond its target."""
+def _needed_by_others_bytes(line: Line, waited_for_bytes: int) -> int:
+    """Say how much of what a guest needs itself may be taken from it."""
     # SAFETY: what a guest needs is taken only for others who need it more, never for the pool.
-    surplus = max(0, line.surplus_bytes)
-    return max(surplus, min(line.excess_bytes, waited_for_bytes))
+    return min(line.excess_bytes, waited_for_bytes)
 
 
 def spare_bytes(line: Line, policy: Policy) -> int:
