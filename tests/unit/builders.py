@@ -134,6 +134,7 @@ def line(guest: str = "web", *, target: int = 1000, actual: int = 1000, **other:
         "weight": 5000,
         "growth_bytes_per_s": 0.0,
         "distressed": False,
+        "pressing": False,
         "urgent": False,
         "verdict": Verdict.IDLE,
         "by_balloon": False,

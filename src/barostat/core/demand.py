@@ -204,18 +204,19 @@ def _kernel_bytes(previous: DemandState, sizes: Sizes, now: Statistics) -> int:
     return min(previous.kernel_bytes, hidden) if sizes.plugged_bytes else hidden
 
 
-def available_bytes(state: DemandState, *, assigned_bytes: int) -> int:
+def available_bytes(state: DemandState, *, assigned_bytes: int, fresh: bool) -> int:
     """Say what the guest can still give without paging, on the safe side.
 
     What it gave since the look before it spoke may not have been given yet when it spoke: it
-    counts as gone.
+    counts as gone, unless it spoke just now.
 
     Args:
         state: its last estimate.
         assigned_bytes: what it has now.
+        fresh: it spoke at the moment at which it was seen to have that.
     """
     # SAFETY: two steps must not be taken out of the same available memory.
-    given = max(0, state.assigned_before_bytes - assigned_bytes)
+    given = 0 if fresh else max(0, state.assigned_before_bytes - assigned_bytes)
     return max(0, state.statistics.available_bytes - given)
 
 

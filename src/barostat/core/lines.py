@@ -48,6 +48,8 @@ def line_of(
     settling = _settling(state, now_s, policy)
     by_unplug = sizes.plugged_bytes > 0 and settling is None
     safe = guest.devices.deflate_on_oom
+    available = available_bytes(demand, assigned_bytes=actual, fresh=_fresh(guest, policy))
+    pressing = demand.distressed or _outruns(demand, available, policy)
     return Line(
         guest=guest.name,
         actual_bytes=actual,
@@ -56,7 +58,7 @@ def line_of(
         demand_bytes=needed,
         buffered_bytes=buffered_bytes(demand, buffer_percent=percent, policy=policy),
         want_bytes=want_bytes(demand, buffer_percent=percent, policy=policy),
-        available_bytes=available_bytes(demand, assigned_bytes=actual),
+        available_bytes=available,
         floor_bytes=_floor_bytes(demand, sizes, policy, safe=safe),
         pageable_bytes=_pageable_bytes(sizes, safe=safe),
         minimum_bytes=settings.minimum_bytes,
@@ -67,7 +69,8 @@ def line_of(
         weight=settings.weight,
         growth_bytes_per_s=demand.growth_bytes_per_s,
         distressed=demand.distressed,
-        urgent=demand.distressed or needed > actual * policy.urgent_ratio,
+        pressing=pressing,
+        urgent=pressing or needed > actual * policy.urgent_ratio,
         verdict=verdict,
         by_balloon=wish.by_balloon,
         stay=settling or _resting(wish.giving, now_s, "give"),
@@ -77,6 +80,16 @@ def line_of(
         grown_at_s=state.grown_at_s,
         shrunk_at_s=state.shrunk_at_s,
     )
+
+
+def _fresh(guest: GuestObservation, policy: Policy) -> bool:
+    """Say whether the guest spoke at the moment its sizes were seen."""
+    return guest.seen_at_s - guest.statistics_at_s < policy.tick_s * policy.fresh_ratio
+
+
+def _outruns(demand: DemandState, available: int, policy: Policy) -> bool:
+    """Say whether a guest that grows on will have nothing left before it can be given more."""
+    return demand.rising_bytes_per_s * (policy.tick_s + policy.latency_s) > available
 
 
 def _floor_bytes(demand: DemandState, sizes: Sizes, policy: Policy, *, safe: bool) -> int:

@@ -51,6 +51,7 @@ class Line:
         granularity_bytes: no smaller move can be carried out.
         dead_band_bytes: no smaller move is worth it, while nobody waits.
         weight: rank among those who wait for memory.
+        pressing: it is in distress, or will have used up what it has before the next look.
         urgent: it does not wait for the dead-band.
         verdict: how it stands to its last wish.
         by_balloon: its last wish let the balloon take what an unplug did not give.
@@ -81,6 +82,7 @@ class Line:
     weight: int
     growth_bytes_per_s: float
     distressed: bool
+    pressing: bool
     urgent: bool
     verdict: Verdict
     by_balloon: bool

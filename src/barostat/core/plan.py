@@ -101,8 +101,8 @@ def _give(
 
 
 def _needed(line: Line) -> int:
-    """Say what of its target a guest needs at once; in distress nobody knows, so all of it."""
-    if line.distressed:
+    """Say what of its target a guest needs at once; if it presses nobody knows, so all of it."""
+    if line.pressing:
         return line.target_bytes
     return min(line.target_bytes, max(line.demand_bytes, line.minimum_bytes))
 

@@ -44,6 +44,8 @@ class Policy:
         settle_s: nothing shrinks within this time of a boot, reset, resume, migration or first
             sight.
         stale_s: statistics older than this are no reason to move.
+        fresh_ratio: statistics younger than this share of a tick are of the same moment as the
+            sizes seen with them.
         stuck_s: no progress for this long marks a guest as stuck.
         progress_ratio: coming nearer by less than this share of what is left is no progress: a
             guest that gives a page now and then must not keep others waiting for hours.
@@ -80,6 +82,7 @@ class Policy:
     step_high_bytes: int = 2 * GIB
     settle_s: float = 10.0
     stale_s: float = 5.0
+    fresh_ratio: float = 0.25
     stuck_s: float = 5.0
     progress_ratio: float = 0.05
     nudge_s: float = 2.5

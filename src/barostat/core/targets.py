@@ -26,14 +26,14 @@ def set_targets(
     Args:
         lines: guests that may be moved.
         capacity_bytes: what they may have together.
-        pool_bytes: what buffers leave alone, unless a guest is in distress.
+        pool_bytes: what buffers leave alone, unless a guest presses.
         mode: what is made equal when memory is short.
 
     Returns:
         How what is needed now was shared, and whether anybody's past had to be cut.
     """
     claims = [claim_of(line) for line in lines]
-    pressing = any(line.distressed for line in lines)
+    pressing = any(line.pressing for line in lines)
     present = allocate(
         claims,
         capacity_bytes=capacity_bytes,
