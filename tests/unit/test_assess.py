@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.unit.builders import POLICY, devices, guest, line, settings
+from tests.unit.builders import POLICY, devices, guest, line, settings, statistics
 
 from barostat.core.assess import Assessment, assess
 from barostat.core.cooperation import Trust, Verdict, WishState, aim
@@ -274,6 +274,22 @@ def test_a_stuck_unplug_may_fall_back_to_the_balloon_once(
 def test_a_guest_whose_demand_nearly_fills_it_is_urgent() -> None:
     assert line_of(looked_at(guest(used=900))).urgent
     assert not line_of(looked_at(guest(used=800))).urgent
+
+
+def test_a_guest_that_will_have_used_up_what_it_has_presses() -> None:
+    known = looked_at(guest(used=300, at=99), now=99).state
+
+    assert line_of(looked_at(guest(used=720), known)).pressing
+    assert not line_of(looked_at(guest(used=500), known)).pressing
+
+
+def test_what_was_given_is_subtracted_only_from_words_that_may_be_older() -> None:
+    known = looked_at(guest(used=200, at=99), now=99).state
+    smaller = guest(has=devices(balloon=300), says=statistics(devices(), 200))
+    late = replace(smaller, seen_at_s=100.5)
+
+    assert line_of(looked_at(smaller, known)).available_bytes == 760 * MIB
+    assert line_of(looked_at(late, known)).available_bytes == 460 * MIB
 
 
 def test_a_guest_without_a_balloon_that_gives_way_pages_by_unplug_alone() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from tests.unit.builders import KERNEL_MIB, POLICY, devices, guest, statistics
 
-from barostat.core.demand import DemandState, available_bytes, estimate, want_bytes
+from barostat.core.demand import DemandState, available_bytes, buffered_bytes, estimate, want_bytes
 from barostat.core.observation import Devices, GuestObservation, Statistics
 from barostat.core.sizes import measure
 from barostat.core.usage import balloon_floor_bytes
@@ -373,15 +373,28 @@ def test_the_want_of_a_fast_grower_reaches_ahead_but_not_beyond_its_demand() -> 
 
 
 def test_what_was_given_since_the_guest_may_have_spoken_is_not_available_again() -> None:
-    fresh = after(guest(used=200, at=100))
-    smaller = devices(balloon=300)
-    late = after(
-        guest(used=200, at=100), guest(has=smaller, says=statistics(devices(), 200), at=101)
-    )
+    spoke = after(guest(used=200, at=100))
+    earlier = guest(has=devices(balloon=300), says=statistics(devices(), 200), at=101)
+    late = after(guest(used=200, at=100), earlier)
 
-    said = (1024 - KERNEL_MIB - 200) * MIB
-    assert available_bytes(fresh, assigned_bytes=1024 * MIB) == said
-    assert available_bytes(fresh, assigned_bytes=724 * MIB) == said - 300 * MIB
-    assert available_bytes(late, assigned_bytes=724 * MIB) == said - 300 * MIB
-    assert available_bytes(fresh, assigned_bytes=100 * MIB) == 0
-    assert available_bytes(fresh, assigned_bytes=2000 * MIB) == said
+    def left(state: DemandState, assigned: int, *, fresh: bool = False) -> int:
+        return available_bytes(state, assigned_bytes=assigned * MIB, fresh=fresh) // MIB
+
+    said = 1024 - KERNEL_MIB - 200
+    assert left(spoke, 1024) == said
+    assert left(spoke, 724) == said - 300
+    assert left(late, 724) == said - 300
+    assert left(late, 724, fresh=True) == said, "it spoke when this was seen"
+    assert left(spoke, 100) == 0
+    assert left(spoke, 2000) == said
+
+
+def test_what_is_needed_now_reaches_ahead_only_while_it_grows() -> None:
+    looks = [guest(used=236, at=100), guest(used=436, at=101), guest(used=436, at=102)]
+
+    def buffered(state: DemandState) -> int:
+        return buffered_bytes(state, buffer_percent=20, policy=POLICY) // MIB
+
+    assert buffered(after(*looks[:2])) == 500 + 300
+    assert buffered(after(*looks)) == 600
+    assert want_mib(after(*looks)) > 790

@@ -172,6 +172,15 @@ def test_a_guest_under_way_is_not_asked_for_more() -> None:
     assert growing.move is None
 
 
+def test_a_guest_that_was_just_let_go_is_not_asked_to_give() -> None:
+    stuck = line(target=1001, goal_bytes=900, verdict=Verdict.STUCK, urgent=True)
+
+    planned(stuck, line("db", target=2000, urgent=True))
+
+    assert moved(stuck).kind is MoveKind.CANCEL
+    assert stuck.holds == []
+
+
 # Giving.
 
 
