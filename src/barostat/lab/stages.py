@@ -33,7 +33,7 @@ class RealStage:
     """Real guests in QEMU, seen through their QMP sockets."""
 
     def __init__(self, lab: Lab, hypervisor: QmpHypervisor) -> None:
-        self._lab = lab
+        self.lab = lab
         self._hypervisor = hypervisor
 
     @property
@@ -44,15 +44,15 @@ class RealStage:
     @property
     def label(self) -> str:
         """What the guests run on."""
-        return self._lab.kit.accelerator.value
+        return self.lab.kit.accelerator.value
 
     async def boot(self, guest: ScenarioGuest) -> None:
         """Boot a guest and wait until its workload reports."""
-        await self._lab.boot(guest_spec(guest))
+        await self.lab.boot(guest_spec(guest))
 
     async def play(self, step: Step) -> None:
         """Tell a guest's workload what to do from now on."""
-        guest = self._lab.guests[step.guest]
+        guest = self.lab.guests[step.guest]
         if step.use_bytes is not None:
             await guest.hold(step.use_bytes, hot=step.hot)
         if step.cache_bytes is not None:
@@ -60,12 +60,12 @@ class RealStage:
 
     def witness(self, guest: str) -> Mapping[str, float]:
         """Say what the guest itself felt, by its workload's newest report; empty before any."""
-        found = self._lab.guests.get(guest)
+        found = self.lab.guests.get(guest)
         return {} if found is None or found.witness is None else asdict(found.witness)
 
     def check(self) -> None:
         """Raise GuestDiedError if a guest ended by itself."""
-        self._lab.check()
+        self.lab.check()
 
 
 class SimulatedStage:
