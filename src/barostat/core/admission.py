@@ -51,11 +51,10 @@ def admit(
         ledger: opened for every guest; what is promised here is entered.
     """
     waiting = [item for item in reservations if item.guest not in running]
-    for item in waiting:
-        if item.guest in before:
-            # SAFETY: such a VM may be taking its memory at this moment, whatever else changed.
-            ledger.promise(item.guest, item.size_bytes)
-    admitted, awaited, refused = set(before) & {item.guest for item in waiting}, 0, []
+    starting = [item for item in waiting if _may_be_starting(item, before)]
+    for item in starting:
+        ledger.promise(item.guest, item.size_bytes)
+    admitted, awaited, refused = {item.guest for item in starting}, 0, []
     for item in waiting:
         if item.guest in admitted:
             continue
@@ -70,8 +69,14 @@ def admit(
     return Admission(admitted=frozenset(admitted), awaited_bytes=awaited, refused=tuple(refused))
 
 
+def _may_be_starting(item: Reservation, before: Collection[str]) -> bool:
+    # SAFETY: a VM that was admitted may be taking its memory now, whatever else has changed.
+    return item.guest in before
+
+
 def _obtainable_bytes(lines: Sequence[Line], ledger: Ledger) -> int:
     """Say what would be in hand if every guest gave all that it can."""
+    # SAFETY: no guest is squeezed for a VM that could not start even then.
     from_guests = sum(ledger.promised_to(line.guest) - least_bytes(line) for line in lines)
     return ledger.in_hand_bytes + from_guests
 

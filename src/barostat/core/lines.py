@@ -140,7 +140,7 @@ def least_bytes(line: Line) -> int:
     # A stuck unplug may fall back to the balloon once, before the guest is left to rest.
     if line.stay is None or line.stuck_plug:
         return guaranteed
-    # What does not come out of it now counts as taken: others are asked.
+    # SAFETY: what does not come out of it now counts as taken: others are asked.
     return max(guaranteed, line.actual_bytes)
 
 

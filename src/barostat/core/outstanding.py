@@ -37,8 +37,7 @@ def settle_last_wish(line: Line) -> bool:
             needed = because(ReasonCode.NEEDED_BACK, demand_bytes=line.demand_bytes)
             return _cancel(line, needed)
         case Verdict.MOVING | Verdict.NUDGE:
-            _wait(line, missing_bytes)
-            return _presses(line) and line.goal_bytes > line.actual_bytes
+            return not _wait(line, missing_bytes)
         case _:
             assert_never(line.verdict)
 
@@ -71,7 +70,9 @@ def _cancel(line: Line, reason: Reason) -> bool:
     return line.urgent and line.target_bytes > line.actual_bytes
 
 
-def _wait(line: Line, missing_bytes: int) -> None:
+def _wait(line: Line, missing_bytes: int) -> bool:
+    """Leave the guest to what it is doing, or tell it again. False where it may be given more."""
+    # SAFETY: a guest works on one wish at a time; it is asked for more when that is dealt with.
     line.holds.append(because(ReasonCode.MOVING, goal_bytes=line.goal_bytes))
     if line.verdict is Verdict.NUDGE:
         line.move = Move(
@@ -82,3 +83,4 @@ def _wait(line: Line, missing_bytes: int) -> None:
             reasons=(because(ReasonCode.NUDGED, missing_bytes=missing_bytes),),
             by_balloon=line.by_balloon,
         )
+    return line.goal_bytes <= line.actual_bytes or not _presses(line)

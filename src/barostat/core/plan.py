@@ -64,7 +64,7 @@ def _split(lines: Sequence[Line], ledger: Ledger) -> tuple[list[Line], list[Line
         eager = line.urgent or line.actual_bytes < line.minimum_bytes
         if gap >= line.granularity_bytes and (eager or gap >= line.dead_band_bytes):
             growers.append(line)
-        elif line.verdict is Verdict.IDLE and not line.foreign:
+        elif line.move is None and not line.holds:  # nothing was said to it yet
             others.append(line)
     growers.sort(key=_service_order)
     return growers, others
