@@ -189,6 +189,22 @@ def test_swapped_out_pages_that_come_back_are_demand() -> None:
     assert state.demand_bytes == (300 + KERNEL_MIB + 100) * MIB
 
 
+def test_pages_that_were_freed_in_swap_are_no_demand_once_there_is_room_for_them() -> None:
+    has = devices()
+    thrashed = {"swap_out_bytes": 900 * MIB, "swap_in_bytes": 700 * MIB}
+    short = 1024 - KERNEL_MIB
+
+    thrashing = after(saying(has, short, 100), saying(has, short, 101, **thrashed))
+    freed = after(
+        saying(has, short, 100),
+        saying(has, short, 101, **thrashed),
+        saying(has, 40, 102, **thrashed),
+    )
+
+    assert thrashing.demand_bytes == (short + KERNEL_MIB + 200) * MIB
+    assert freed.demand_bytes == (40 + KERNEL_MIB) * MIB
+
+
 def test_returning_pages_are_no_more_than_are_outside() -> None:
     has = devices()
     all_back = saying(has, 300, 101, swap_out_bytes=100 * MIB, swap_in_bytes=100 * MIB)

@@ -148,7 +148,7 @@ def _next(
     refaulted = previous.refaulted_bytes * fade + max(0, read_back - swapped_in)
 
     used, kernel = _consistent_used(previous, sizes, now), _kernel_bytes(previous, sizes, now)
-    returning = returning_bytes(now, returned, paged_out)
+    returning = returning_bytes(now, returned, paged_out, arriving_bytes=swapped_in)
     demand = used + kernel + returning + min(now.disk_caches_bytes or 0, int(refaulted))
     rising = max(0, demand - previous.demand_bytes) / max(elapsed_s, policy.tick_s / 2)
     remembered = previous.growth_bytes_per_s * math.exp2(-elapsed_s / policy.growth_half_life_s)

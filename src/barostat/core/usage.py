@@ -94,20 +94,26 @@ def hidden_bytes(sizes: Sizes, now: Statistics) -> int:
     return max(0, min(hidden, balloon_floor_bytes(boot_bytes)))
 
 
-def returning_bytes(now: Statistics, returned: float, paged_out: float) -> int:
+def returning_bytes(
+    now: Statistics, returned: float, paged_out: float, *, arriving_bytes: int
+) -> int:
     """Count swapped-out pages that are, or may still turn out to be, in use.
 
-    Pages that left while the guest was short are doubted for a minute; with memory available they
-    would have come back by now if they were wanted.
+    While pages come back, as many are expected to follow as came within a minute. Where none come,
+    those that may be wanted are doubted for a minute, but only as far as there is no memory
+    available for them to come back to: otherwise they would have. What is freed while it is in
+    swap never comes, and nobody says so.
 
     Args:
         now: what the guest says.
         returned: what came back within about a minute, in bytes.
         paged_out: what left within about a minute, in bytes.
+        arriving_bytes: what came back since the look before.
     """
     outside = max(0, now.swap_out_bytes - now.swap_in_bytes)
-    doubtful = max(0.0, paged_out - now.available_bytes)
-    return min(outside, int(returned + doubtful))
+    coming = arriving_bytes >= PAGING_SEEN_BYTES
+    expected, doubted = (returned, paged_out) if coming else (0.0, max(returned, paged_out))
+    return min(outside, int(expected + max(0.0, doubted - now.available_bytes)))
 
 
 def in_distress(
