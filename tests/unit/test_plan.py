@@ -608,3 +608,11 @@ def test_a_guest_that_does_not_take_says_so_instead_of_having_enough() -> None:
 
     assert codes(deaf) == [ReasonCode.RESTING]
     assert codes(content) == [ReasonCode.ENOUGH]
+
+
+def test_a_guest_that_has_its_share_and_needs_more_is_said_to_be_short() -> None:
+    squeezed = line(actual=400, target=400, demand_bytes=700)
+
+    planned(squeezed)
+
+    assert codes(squeezed) == [ReasonCode.SHORT]

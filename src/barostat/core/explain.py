@@ -67,6 +67,10 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
         "its share is {target_bytes}; the missing {missing_bytes} are being taken from others"
     ),
     ReasonCode.ENOUGH: "it has {assigned_bytes}, and {target_bytes} is its share",
+    ReasonCode.SHORT: (
+        "it needs {demand_bytes}, but the host is short and its share is {target_bytes}; its own "
+        "kernel pages out what it uses least"
+    ),
     ReasonCode.SPARE: (
         "{excess_bytes} more than it should have, but nobody waits for them; looked at again "
         "in {wait_s}"

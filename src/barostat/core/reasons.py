@@ -49,6 +49,7 @@ class ReasonCode(enum.Enum):
     MOVING = "moving"
     WAITING = "waiting"
     ENOUGH = "enough"
+    SHORT = "short"
     SPARE = "spare"
     IN_USE = "in-use"
     NOTHING_TO_SPARE = "nothing-to-spare"

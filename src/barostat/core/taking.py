@@ -93,6 +93,10 @@ def _enough(line: Line) -> Reason:
         return line.refuse
     if line.stay is not None and line.actual_bytes - line.want_bytes >= line.dead_band_bytes:
         return line.stay
+    if line.demand_bytes - line.actual_bytes >= line.granularity_bytes:
+        return because(
+            ReasonCode.SHORT, demand_bytes=line.demand_bytes, target_bytes=line.target_bytes
+        )
     return because(
         ReasonCode.ENOUGH, assigned_bytes=line.actual_bytes, target_bytes=line.target_bytes
     )
