@@ -82,6 +82,10 @@ def test_a_scenario_is_read_with_its_steps_in_order_of_time(tmp_path: Path) -> N
         ('name = "late"', 'name = "Late!"', 'guest 2: name "Late!": it must be'),
         ('swap = "64MiB"', 'swap = "3MiB"', "guest 1: swap is 3145728 bytes: it must be a mult"),
         ("boot_at = 30", "boot_at = -1", "guest 2: boot_at is -1: it must not be negative"),
+        ("boot_at = 30", "boot_at = nan", "guest.2.boot_at: input should be a finite number"),
+        ("at = 20", "at = inf", "step.1.at: input should be a finite number"),
+        ("hot = 0.5", "hot = nan", "step.2.hot: input should be a finite number"),
+        ('maximum = "768MiB"', 'maximum = "9GiB"', "guest 1: maximum is 9216 MiB: a lab guest can"),
         ('startup = "256MiB"\nboot', 'startup = "64MiB"\nboot', "guest 2: startup is 64 MiB"),
         ('guest = "late"\nuse', 'guest = "lete"\nuse', 'step 1: there is no guest "lete"; did you'),
         ('guest = "late"\nuse', 'guest = "q"\nuse', 'step 1: there is no guest "q"'),
@@ -117,3 +121,14 @@ def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
 def test_an_absent_file_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot read"):
         read_scenario(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize("name", ["...toml", ".toml", ".hidden.toml"])
+def test_a_name_that_would_lead_out_of_the_folder_of_labs_is_refused(
+    tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(GOOD)
+
+    with pytest.raises(ScenarioError, match="it must not begin with a dot"):
+        read_scenario(path)

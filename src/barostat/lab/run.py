@@ -8,7 +8,6 @@ others have.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 
 from barostat.core.policy import Policy
@@ -69,6 +68,7 @@ class _Run:
         }
         self._recorder = Recorder(scenario, stage, moving=moving)
         self._on_tick = on_tick
+        self._clock = asyncio.get_running_loop().time
         self._stop = asyncio.Event()
         self._balancer = Balancer(
             stage.hypervisor,
@@ -78,18 +78,24 @@ class _Run:
             on_tick=self._ticked,
             on_outcome=self._recorder.outcome,
             moving=moving,
+            clock=self._clock,
         )
 
     async def play(self) -> Report:
-        first = [guest for guest in self._scenario.guests if guest.boot_at_s == 0]
-        await asyncio.gather(*(self._boot(guest) for guest in first))
-        self._recorder.start(time.monotonic())
         try:
+            await self._boot_first()
+            self._recorder.start(self._clock())
             await self._play_all()
         except BaseExceptionGroup as group:
             raise _root(group) from group
         self._stage.check()
         return self._recorder.report()
+
+    async def _boot_first(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for guest in self._scenario.guests:
+                if guest.boot_at_s == 0:
+                    tasks.create_task(self._boot(guest))
 
     async def _play_all(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -134,7 +140,7 @@ class _Run:
             raise
 
     async def _play_steps(self) -> None:
-        began = time.monotonic()
+        began = self._clock()
         async with asyncio.TaskGroup() as tasks:
             lanes = {guest.name for guest in self._scenario.guests}
             for name in lanes:
@@ -144,7 +150,7 @@ class _Run:
         """Play one guest's steps; those that fall before it is ready are played when it is."""
         for step in self._scenario.steps:
             if step.guest == name:
-                await asyncio.sleep(max(0.0, began + step.at_s - time.monotonic()))
+                await asyncio.sleep(max(0.0, began + step.at_s - self._clock()))
                 await self._ready[name].wait()
                 await self._stage.play(step)
 

@@ -7,10 +7,9 @@ of the file has been named.
 from __future__ import annotations
 
 import difflib
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -22,15 +21,15 @@ from barostat.core.settings import (
     setting_faults,
 )
 from barostat.errors import ScenarioError
+from barostat.lab.guests import BLOCK_BYTES, LARGEST_GROWTH, NAME, SMALLEST_BOOT_BYTES
 from barostat.units import MIB, format_size
 
 __all__ = ["Scenario", "ScenarioGuest", "Step", "read_scenario"]
 
-NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
-SMALLEST_STARTUP_BYTES: Final = 128 * MIB
-"""The lab's kernel boots in less, but has nothing left for a workload and a 4-GiB region."""
-BLOCK_BYTES: Final = 2 * MIB
 LARGEST_FLEET: Final = 64
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+"""TOML can write `nan` and `inf`; no time and no share is either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +84,7 @@ class _Guest(FileModel):
     buffer: int = DEFAULT_BUFFER_PERCENT
     weight: int = DEFAULT_WEIGHT
     swap: Size = 512 * MIB
-    boot_at: float = 0.0
+    boot_at: Number = 0.0
 
     def settings(self) -> MemorySettings:
         return MemorySettings(
@@ -98,10 +97,10 @@ class _Guest(FileModel):
 
 
 class _Step(FileModel):
-    at: float
+    at: Number
     guest: str
     use: Size | None = None
-    hot: float = 1.0
+    hot: Number = 1.0
     cache: Size | None = None
 
 
@@ -120,13 +119,17 @@ def read_scenario(path: Path) -> Scenario:
     """
     content, faults = read_toml(path, _File)
     if content is not None:
-        faults = tuple(_faults(content))
+        faults = (*_name_faults(path), *_faults(content))
     if content is None or faults:
         raise ScenarioError(
             f"scenario {path} cannot be run: " + "; ".join(faults),
             faults=faults,
             hint="correct what is named above; nothing was booted",
         )
+    return _scenario(path.stem, content)
+
+
+def _scenario(name: str, content: _File) -> Scenario:
     guests = tuple(
         ScenarioGuest(
             name=guest.name,
@@ -147,11 +150,18 @@ def read_scenario(path: Path) -> Scenario:
         for step in content.step
     )
     return Scenario(
-        name=path.stem,
+        name=name,
         capacity_bytes=content.host.capacity,
         guests=guests,
         steps=tuple(sorted(steps, key=lambda step: step.at_s)),
     )
+
+
+def _name_faults(path: Path) -> tuple[str, ...]:
+    """The file's name names the scenario, and a kept lab's folder: it must not lead elsewhere."""
+    if not path.stem.startswith("."):
+        return ()
+    return (f'its name is "{path.name}": it must not begin with a dot',)
 
 
 def _faults(content: _File) -> list[str]:
@@ -174,10 +184,16 @@ def _guest_faults(guest: _Guest) -> list[str]:
         faults.append(
             f'name "{guest.name[:40]}": it must be 1 to 32 of a-z, 0-9 and "-", a letter first'
         )
-    if guest.startup < SMALLEST_STARTUP_BYTES:
-        least = format_size(SMALLEST_STARTUP_BYTES)
+    if guest.startup < SMALLEST_BOOT_BYTES:
+        least = format_size(SMALLEST_BOOT_BYTES)
         faults.append(f"startup is {format_size(guest.startup)}: a lab guest needs {least}")
-    sizes = {"startup": guest.startup, "maximum": guest.maximum or 0, "swap": guest.swap}
+    maximum, most = guest.settings().maximum_bytes, LARGEST_GROWTH * guest.startup
+    if maximum > most:
+        faults.append(
+            f"maximum is {format_size(maximum)}: a lab guest can grow to {LARGEST_GROWTH} times "
+            f"its startup, {format_size(most)}"
+        )
+    sizes = {"startup": guest.startup, "maximum": maximum, "swap": guest.swap}
     for key, size in sizes.items():
         if size % BLOCK_BYTES:
             faults.append(f"{key} is {size} bytes: it must be a multiple of 2 MiB")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -72,7 +71,7 @@ class SimulatedStage:
     """Guests that never were, on the event loop's own clock."""
 
     def __init__(self) -> None:
-        self._hypervisor = SimulatedHypervisor(time.monotonic)
+        self._hypervisor = SimulatedHypervisor(asyncio.get_running_loop().time)
 
     @property
     def hypervisor(self) -> Hypervisor:
