@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -76,7 +76,7 @@ async def test_a_guest_that_never_gives_costs_no_one_anything_but_its_own_memory
 async def test_no_character_breaks_the_capacity(host: Host, character: Character) -> None:
     web = host.add("web")
     odd = host.add("odd", character=character)
-    at = {
+    at: dict[float, Callable[[], object]] = {
         12: lambda: web.use(600 * MIB),
         20: lambda: odd.use(500 * MIB),
         40: lambda: web.use(0),
@@ -94,7 +94,11 @@ async def test_no_character_breaks_the_capacity(host: Host, character: Character
 
 async def test_a_guest_that_stops_answering_holds_up_nobody(host: Host) -> None:
     web, silent = host.add("web"), host.add("silent")
-    at = {12: silent.stop_answering, 13: lambda: web.use(600 * MIB), 30: silent.answer}
+    at: dict[float, Callable[[], object]] = {
+        12: silent.stop_answering,
+        13: lambda: web.use(600 * MIB),
+        30: silent.answer,
+    }
 
     await host.run(host.balancer(1400 * MIB), 45, at)
 
@@ -108,7 +112,7 @@ async def test_a_guest_that_dies_mid_move_ends_its_operation_and_frees_its_memor
     host: Host,
 ) -> None:
     web, victim = host.add("web"), host.add("victim", character=Character.SLOW)
-    at = {12: lambda: web.use(700 * MIB), 14.5: victim.die}
+    at: dict[float, Callable[[], object]] = {12: lambda: web.use(700 * MIB), 14.5: victim.die}
 
     await host.run(host.balancer(1024 * MIB), 30, at)
 
