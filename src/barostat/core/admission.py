@@ -6,7 +6,7 @@ guests; one that could not start even if every guest gave all that it can squeez
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from barostat.core.ledger import Ledger
@@ -23,12 +23,12 @@ class Admission:
     """Who may start.
 
     Attributes:
-        admitted: VMs whose memory is promised to them.
+        set_aside_bytes: what is promised to VMs that may start, by their names.
         awaited_bytes: what is still to be taken for VMs that wait.
         refused: why others are not even waited for.
     """
 
-    admitted: frozenset[str]
+    set_aside_bytes: Mapping[str, int]
     awaited_bytes: int
     refused: tuple[Reason, ...]
 
@@ -37,7 +37,7 @@ def admit(
     reservations: Sequence[Reservation],
     *,
     running: Collection[str],
-    before: Collection[str],
+    before: Mapping[str, int],
     lines: Sequence[Line],
     ledger: Ledger,
 ) -> Admission:
@@ -46,7 +46,7 @@ def admit(
     Args:
         reservations: VMs that wait, in the order of their coming.
         running: guests that are there: their memory is in the ledger already.
-        before: VMs that were admitted earlier and have not been seen yet.
+        before: what was promised earlier to VMs that were not seen at the last decision.
         lines: guests that could be asked to give.
         ledger: opened for every guest; what is promised here is entered.
     """
@@ -54,9 +54,10 @@ def admit(
     starting = [item for item in waiting if _may_be_starting(item, before)]
     for item in starting:
         ledger.promise(item.guest, item.size_bytes)
-    admitted, awaited, refused = {item.guest for item in starting}, 0, []
+    set_aside = {item.guest: item.size_bytes for item in starting}
+    awaited, refused = 0, []
     for item in waiting:
-        if item.guest in admitted:
+        if item.guest in set_aside:
             continue
         possible = _obtainable_bytes(lines, ledger) - awaited
         if item.size_bytes > possible:
@@ -65,13 +66,14 @@ def admit(
             awaited += item.size_bytes
         else:
             ledger.promise(item.guest, item.size_bytes)
-            admitted.add(item.guest)
-    return Admission(admitted=frozenset(admitted), awaited_bytes=awaited, refused=tuple(refused))
+            set_aside[item.guest] = item.size_bytes
+    return Admission(set_aside_bytes=set_aside, awaited_bytes=awaited, refused=tuple(refused))
 
 
-def _may_be_starting(item: Reservation, before: Collection[str]) -> bool:
+def _may_be_starting(item: Reservation, before: Mapping[str, int]) -> bool:
+    """Say whether a VM was admitted already; if it asks for more by now, it was not."""
     # SAFETY: a VM that was admitted may be taking its memory now, whatever else has changed.
-    return item.guest in before
+    return item.size_bytes <= before.get(item.guest, -1)
 
 
 def _obtainable_bytes(lines: Sequence[Line], ledger: Ledger) -> int:

@@ -47,7 +47,7 @@ def decide(snapshot: Snapshot, state: State, policy: Policy) -> Decision:
     admission = admit(
         snapshot.reservations,
         running=known.keys(),
-        before=state.admitted,
+        before=state.set_aside_bytes,
         lines=lines,
         ledger=ledger,
     )
@@ -71,8 +71,8 @@ def decide(snapshot: Snapshot, state: State, policy: Policy) -> Decision:
         in_hand_bytes=ledger.in_hand_bytes,
         pool_bytes=pool,
         alarms=(*alarms, *short, *admission.refused),
-        state=State(guests=after, admitted=admission.admitted, tight=tight),
-        before=State(guests=before, admitted=state.admitted, tight=tight),
+        state=State(guests=after, set_aside_bytes=admission.set_aside_bytes, tight=tight),
+        before=State(guests=before, set_aside_bytes=state.set_aside_bytes, tight=tight),
     )
 
 

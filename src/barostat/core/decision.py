@@ -20,13 +20,18 @@ class State:
 
     Attributes:
         guests: by name.
-        admitted: reservations whose memory is promised: their VM may start.
+        set_aside_bytes: what is promised to VMs that may start, by their names.
         tight: not everybody got what it wanted.
     """
 
     guests: Mapping[str, GuestState] = field(default_factory=dict)
-    admitted: frozenset[str] = frozenset()
+    set_aside_bytes: Mapping[str, int] = field(default_factory=dict)
     tight: bool = False
+
+    @property
+    def admitted(self) -> frozenset[str]:
+        """The VMs that may start."""
+        return frozenset(self.set_aside_bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
