@@ -40,6 +40,7 @@ def _commands(
         parent=parent,
         terminal_width=88,
         max_content_width=88,
+        help_option_names=cli.context_settings["help_option_names"],
     )
     yield path, command, context
     if isinstance(command, click.Group):

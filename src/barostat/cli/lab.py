@@ -7,12 +7,14 @@ import difflib
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from barostat.cli.demo import compare, highlights, is_bad, play_once
-from barostat.cli.main import EXIT_BAD
-from barostat.cli.output import SIZE, output_option, print_json, say
+from barostat.cli.console import StdoutConsole
+from barostat.cli.ending import EXIT_BAD
+from barostat.cli.options import SIZE, NumberRange, output_option
+from barostat.cli.output import print_json, say
+from barostat.cli.playing import play_once
+from barostat.cli.results import compare, highlights, is_bad
+from barostat.cli.tables import plain_table
 from barostat.errors import InputError
 from barostat.lab import keep
 from barostat.lab.fleet import ensure_kit
@@ -37,7 +39,7 @@ def lab_command() -> None:
 @SCENARIO
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=1, max=86400),
+    type=NumberRange(min=1, max=86400),
     default=120,
     show_default=True,
     help="How long the run lasts once its first guests are ready.",
@@ -56,7 +58,7 @@ def run_command(scenario: Path, seconds: float, policy: str, simulated: bool, ou
 
     The exit code is 1 if a rule was broken or a guest's kernel had to kill.
     """
-    console = Console(highlight=False)
+    console = None if output == "json" else StdoutConsole()
     report = asyncio.run(
         play_once(
             read_scenario(scenario),
@@ -64,15 +66,15 @@ def run_command(scenario: Path, seconds: float, policy: str, simulated: bool, ou
             simulated=simulated,
             moving=policy == "barostat",
             console=console,
-            quiet=output == "json",
         )
     )
-    if output == "json":
+    if console is None:
         print_json(report.as_json())
     else:
+        console.print("\nWhat it came to:", style="bold")
         console.print(compare([report]))
         for line in highlights(report):
-            console.print(f"- {line}", soft_wrap=True)
+            console.print(f"- {line}")
     return EXIT_BAD if is_bad(report) else 0
 
 
@@ -97,24 +99,12 @@ def list_labs_command(output: str) -> None:
     """Show the labs that are up."""
     labs = keep.running_labs()
     if output == "json":
-        rows = [
-            {
-                "name": lab.name,
-                "folder": str(lab.folder),
-                "capacity_bytes": lab.capacity_bytes,
-                "guests": [
-                    {"name": guest.name, "pid": guest.process.pid, "runs": guest.process.runs()}
-                    for guest in lab.guests
-                ],
-            }
-            for lab in labs
-        ]
-        print_json(rows)
+        print_json([_lab_json(lab) for lab in labs])
         return
     if not labs:
         say("no lab is up; `barostat lab up SCENARIO.toml` starts one")
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = plain_table()
     for title in ("Lab", "Capacity", "Guests", "Folder"):
         table.add_column(title, overflow="fold")
     for lab in labs:
@@ -122,16 +112,28 @@ def list_labs_command(output: str) -> None:
             guest.name if guest.process.runs() else f"{guest.name} (ended)" for guest in lab.guests
         )
         table.add_row(lab.name, format_size(lab.capacity_bytes), guests, str(lab.folder))
-    Console(highlight=False).print(table)
+    StdoutConsole().print(table)
+
+
+def _lab_json(lab: keep.KeptLab) -> dict[str, object]:
+    return {
+        "name": lab.name,
+        "folder": str(lab.folder),
+        "capacity_bytes": lab.capacity_bytes,
+        "guests": [
+            {"name": guest.name, "pid": guest.process.pid, "runs": guest.process.runs()}
+            for guest in lab.guests
+        ],
+    }
 
 
 @lab_command.command("hold")
 @click.argument("vm")
 @click.argument("size", type=SIZE)
-@click.option("--hot", type=click.FloatRange(0, 1), default=1.0, help="The share it touches.")
+@click.option("--hot", type=NumberRange(0, 1), default=1.0, help="The share it touches.")
 @click.option("--lab", "name", help="Which lab, where several are up.")
 def hold_command(vm: str, size: int, hot: float, name: str | None) -> None:
-    """Tell the workload of a guest in a running lab how much memory to hold."""
+    """Tell a lab guest's workload how much memory to hold."""
     asyncio.run(keep.hold(_lab(name), vm, size, hot=hot))
     say(f"{vm} now goes for {format_size(size)}")
 

@@ -8,21 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from rich.console import Console
 
-from barostat.cli.output import output_option, print_json
+from barostat.cli.console import StdoutConsole
+from barostat.cli.documents import decision_json, explanation_json
+from barostat.cli.options import output_option
+from barostat.cli.output import print_json
 from barostat.cli.reach import find, look_at, reach_options
-from barostat.cli.tables import (
-    guest_json,
-    guest_table,
-    host_json,
-    host_line,
-    status_sentence,
-    why_lines,
-)
+from barostat.cli.tables import GUEST_COLUMNS, fitting, guest_table, host_line, why
 from barostat.core.decide import Decision, GuestDecision
 from barostat.core.demand import DemandState
 from barostat.core.explain import sentence, summary
+from barostat.core.pressure import Status
 from barostat.core.settings import MemorySettings
 from barostat.engine.loop import Tick
 from barostat.errors import UnknownGuestError
@@ -36,14 +32,14 @@ __all__ = ["explain_command", "list_command", "plan_command"]
 @output_option
 def list_command(qmp: Path | None, capacity: int | None, output: str) -> None:
     """Show every VM: assigned, demand, status, and why."""
-    tick = asyncio.run(look_at(find(qmp, capacity), looks=1))
+    decision = asyncio.run(look_at(find(qmp, capacity), looks=1)).decision
     if output == "json":
-        print_json([guest_json(guest) for guest in tick.decision.guests])
+        print_json(decision_json(decision))
         return
-    console = Console(highlight=False)
-    console.print(guest_table(tick.decision))
-    for line in ("", *why_lines(tick.decision), host_line(tick.decision)):
-        console.print(line, soft_wrap=True, markup=False)
+    console = StdoutConsole()
+    columns = fitting(GUEST_COLUMNS, decision, width=console.width)
+    console.print(guest_table(decision, columns), "", console.facts(why(decision)), sep="\n")
+    _say_host(console, decision)
 
 
 @click.command()
@@ -56,18 +52,17 @@ def plan_command(qmp: Path | None, capacity: int | None, output: str) -> None:
     """
     decision = asyncio.run(look_at(find(qmp, capacity), looks=2)).decision
     if output == "json":
-        guests = [guest_json(guest) for guest in decision.guests]
-        print_json({"host": host_json(decision), "guests": guests})
+        print_json(decision_json(decision))
         return
-    console = Console(highlight=False)
-    for line in _plan_lines(decision):
-        console.print(line, soft_wrap=True, markup=False)
+    console = StdoutConsole()
+    console.print(console.facts(why(decision)))
+    _say_host(console, decision)
 
 
-def _plan_lines(decision: Decision) -> Iterator[str]:
-    yield host_line(decision)
-    yield from (f"ALARM: {sentence(alarm)}" for alarm in decision.alarms)
-    yield from why_lines(decision)
+def _say_host(console: StdoutConsole, decision: Decision) -> None:
+    lines = [("host", host_line(decision))]
+    lines += [("ALARM", sentence(alarm)) for alarm in decision.alarms]
+    console.print("", console.facts(lines), sep="\n")
 
 
 @click.command()
@@ -82,11 +77,11 @@ def explain_command(vm: str, qmp: Path | None, capacity: int | None, output: str
     tick = asyncio.run(look_at(find(qmp, capacity), looks=2))
     guest = _named(vm, tick.decision)
     if output == "json":
-        print_json({"host": host_json(tick.decision), **guest_json(guest)})
+        print_json(explanation_json(guest, tick))
         return
-    console = Console(highlight=False)
+    console = StdoutConsole()
     for line in _explanation(guest, tick):
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(line)
 
 
 def _named(vm: str, decision: Decision) -> GuestDecision:
@@ -109,7 +104,7 @@ def _explanation(guest: GuestDecision, tick: Tick) -> Iterator[str]:
     demand = tick.decision.state.guests[guest.guest].demand
     if demand is not None:
         yield _demand_sentence(demand)
-    yield status_sentence(guest)
+    yield _status_sentence(guest)
     settings = tick.snapshot.settings.get(guest.guest)
     if settings is not None:
         yield _settings_sentence(settings)
@@ -123,6 +118,21 @@ def _explanation(guest: GuestDecision, tick: Tick) -> Iterator[str]:
     else:
         yield f"Left as it is: {'; '.join(sentence(reason) for reason in guest.reasons)}."
     yield f"The host: {host_line(tick.decision)}."
+
+
+def _status_sentence(guest: GuestDecision) -> str:
+    """Say what a guest's status means."""
+    silent = guest.demand_bytes is None
+    meaning = {
+        Status.OK: "it has what it needs and at least 80 % of its buffer",
+        Status.LOW: "it has what it needs, but less than 80 % of its buffer",
+        Status.WARNING: "it has less than it needs, so its own kernel pages",
+        Status.UNKNOWN: "it says nothing about its memory that can be believed"
+        if silent
+        else "Dynamic Memory is not at work in it",
+    }[guest.status]
+    pressure = "" if guest.pressure is None else f", pressure {guest.pressure * 100:.0f} %"
+    return f"Status {guest.status.value}{pressure}: {meaning}."
 
 
 def _demand_sentence(demand: DemandState) -> str:

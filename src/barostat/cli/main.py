@@ -12,15 +12,19 @@ from typing import Final, NoReturn
 import click
 
 from barostat import __version__
+from barostat.cli.ending import (
+    EXIT_CODES,
+    EXIT_INPUT,
+    EXIT_PIPE,
+    EXIT_UNREACHABLE,
+    Ending,
+    settle_stdout,
+    signals_interrupt,
+)
 from barostat.cli.output import fail
-from barostat.errors import BarostatError, HypervisorError, InputError
+from barostat.errors import BarostatError, InputError
 
-__all__ = ["EXIT_BAD", "EXIT_INPUT", "EXIT_INTERRUPTED", "EXIT_UNREACHABLE", "cli", "main"]
-
-EXIT_BAD: Final = 1  # it ran, and what it found or did is not well
-EXIT_INPUT: Final = 2  # what was given cannot be used; nothing was changed
-EXIT_UNREACHABLE: Final = 3  # a guest, a hypervisor or the lab did not do its part
-EXIT_INTERRUPTED: Final = 130  # Ctrl-C, as shells have it
+__all__ = ["cli", "main"]
 
 _COMMANDS: Final = {
     "demo": ("barostat.cli.demo", "Boot three guests and watch memory move between them."),
@@ -30,34 +34,48 @@ _COMMANDS: Final = {
     "plan": ("barostat.cli.look", "Say what would be done now, and why. Moves nothing."),
 }
 
-_EPILOG: Final = """\b
-Exit codes: 0 well; 1 it ran, and what it found is not well; 2 what was given cannot be used
-(nothing was changed); 3 a guest, a hypervisor or the lab did not do its part; 130 Ctrl-C.
-"""
-
 
 class _Lazy(click.Group):
-    """A group whose commands are imported when they are called."""
+    """A group whose commands are imported when they are called.
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return sorted(_COMMANDS)
+    `commands` are stand-ins: what help lists, and what a mistyped name is compared with.
+    """
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        found = _COMMANDS.get(cmd_name)
-        if found is None:
+        """Import a command."""
+        if cmd_name not in self.commands:
             return None
-        command = getattr(importlib.import_module(found[0]), f"{cmd_name}_command")
-        return command if isinstance(command, click.Command) else None
+        module = importlib.import_module(_COMMANDS[cmd_name][0])
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
-        rows = [(name, text) for name, (_, text) in sorted(_COMMANDS.items())]
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        rows = [(name, self.commands[name].short_help or "") for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Say what the exit codes mean."""
+        with formatter.section("Exit codes"):
+            formatter.write_dl(list(EXIT_CODES.items()))
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; whoever read its output may have gone away."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:  # click would call that exit code 1
+            raise click.exceptions.Exit(EXIT_PIPE) from error
+
+
+_STAND_INS: Final = {
+    name: click.Command(name, short_help=text) for name, (_, text) in _COMMANDS.items()
+}
 
 
 @click.group(
     cls=_Lazy,
-    epilog=_EPILOG,
+    commands=_STAND_INS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="barostat")
@@ -65,30 +83,40 @@ def cli() -> None:
     """Barostat: Dynamic Memory for KVM.
 
     Holds memory pressure equal across the virtual machines of a host.
+
+    To see how: barostat demo
     """
 
 
 def main() -> NoReturn:
     """Run the command line; every error that is ours ends here, in words."""
+    with signals_interrupt() as ending:
+        code = _run(ending)
+    settle_stdout()
+    sys.exit(code)
+
+
+def _run(ending: Ending) -> int:
     try:
         result = cli.main(prog_name="barostat", standalone_mode=False)
-    except click.exceptions.Abort:
-        sys.exit(EXIT_INTERRUPTED)
-    except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return ending.exit_code
     except click.ClickException as error:
         error.show()
-        sys.exit(EXIT_INPUT)
-    except InputError as error:
-        fail(error)
-        sys.exit(EXIT_INPUT)
-    except HypervisorError as error:
-        fail(error)
-        sys.exit(EXIT_UNREACHABLE)
+        return EXIT_INPUT
     except BarostatError as error:
         fail(error)
-        sys.exit(EXIT_UNREACHABLE)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(EXIT_BAD)
-    sys.exit(result if isinstance(result, int) else 0)
+        return EXIT_INPUT if isinstance(error, InputError) else EXIT_UNREACHABLE
+    except OSError as error:
+        fail(_machine_error(error))
+        return EXIT_UNREACHABLE
+    return result if isinstance(result, int) else 0
+
+
+def _machine_error(error: OSError) -> BarostatError:
+    """Put in words what the machine refused and nobody nearer to it expected."""
+    what = error.strerror or str(error)
+    place = "" if error.filename is None else f"{error.filename}: "
+    return BarostatError(
+        f"{place}{what}", hint="check that path or disk, and what you may do there"
+    )

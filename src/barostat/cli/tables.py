@@ -1,19 +1,27 @@
-"""Guests as rows that a person reads, the same in `list`, `demo` and `lab`."""
+"""Guests as rows that a person reads, the same in `list`, `demo` and `lab`.
+
+A row is never wrapped or cut: where the window is too narrow, the columns that matter least are
+left out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from rich.table import Table
 from rich.text import Text
 
 from barostat.core.decide import Decision, GuestDecision
-from barostat.core.explain import reason_json, sentence, summary
+from barostat.core.explain import sentence, summary
 from barostat.core.pressure import Status
 from barostat.units import format_size
 
-__all__ = ["guest_json", "guest_table", "host_json", "host_line", "status_sentence", "why_lines"]
+__all__ = ["GUEST_COLUMNS", "Column", "fitting", "guest_table", "host_line", "plain_table", "why"]
+
+GAP: Final = 2
+"""Blanks between two columns of a table without lines."""
 
 _STYLES: Final = {
     Status.OK: "green",
@@ -23,48 +31,84 @@ _STYLES: Final = {
 }
 
 
-def why_lines(decision: Decision) -> Iterator[str]:
-    """Say of every guest what is done with it, and why, a line each."""
-    for guest in decision.guests:
-        if guest.move is not None:
-            yield summary(guest.move)
-        else:
-            why = "; ".join(sentence(reason) for reason in guest.reasons)
-            yield f"{guest.guest}: hold at {format_size(guest.assigned_bytes)}: {why}"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of a table of guests.
 
-
-def guest_table(decision: Decision, *, extra: Sequence[tuple[str, dict[str, str]]] = ()) -> Table:
-    """Show every guest as Hyper-V Manager does.
-
-    Args:
-        decision: what was decided.
-        extra: more columns, each a title and a text for each guest's name.
+    `spare` says how early it is left out of a narrow table: the highest first, 0 never.
     """
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("VM", no_wrap=True)
-    table.add_column("Status", no_wrap=True)
-    for title in ("Assigned", "Demand", "Pressure", "Target", "Balloon", "Plugged"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for title, _ in extra:
-        table.add_column(title, justify="right", no_wrap=True)
+
+    title: str
+    cell: Callable[[GuestDecision], str]
+    spare: int = 0
+    numeric: bool = True
+
+    def width(self, decision: Decision) -> int:
+        """Say how wide it must be."""
+        return max(len(self.title), *(len(self.cell(guest)) for guest in decision.guests), 0)
+
+
+def _demand(guest: GuestDecision) -> str:
+    return "-" if guest.demand_bytes is None else format_size(guest.demand_bytes)
+
+
+def _pressure(guest: GuestDecision) -> str:
+    return "-" if guest.pressure is None else f"{guest.pressure * 100:.0f} %"
+
+
+STATUS: Final = Column(title="Status", cell=lambda guest: guest.status.value, numeric=False)
+
+GUEST_COLUMNS: Final = (
+    Column(title="VM", cell=lambda guest: guest.guest, numeric=False),
+    STATUS,
+    Column(title="Assigned", cell=lambda guest: format_size(guest.assigned_bytes)),
+    Column(title="Demand", cell=_demand),
+    Column(title="Pressure", cell=_pressure, spare=1),
+    Column(title="Target", cell=lambda guest: format_size(guest.target_bytes), spare=6),
+    Column(title="Balloon", cell=lambda guest: format_size(guest.balloon_bytes), spare=3),
+    Column(title="Plugged", cell=lambda guest: format_size(guest.plugged_bytes), spare=4),
+)
+"""What Hyper-V Manager shows of every VM, and by which device it has it."""
+
+
+def fitting(columns: Sequence[Column], decision: Decision, *, width: int) -> tuple[Column, ...]:
+    """Leave out columns until the rest fits, or nothing more can be spared."""
+    kept = list(columns)
+    while sum(column.width(decision) + GAP for column in kept) - GAP > width:
+        least = max(kept, key=lambda column: column.spare)
+        if not least.spare:
+            break
+        kept.remove(least)
+    return tuple(kept)
+
+
+def guest_table(decision: Decision, columns: Sequence[Column]) -> Table:
+    """Show every guest."""
+    table = plain_table()
+    for column in columns:
+        table.add_column(column.title, justify="right" if column.numeric else "left", no_wrap=True)
     for guest in decision.guests:
-        table.add_row(*_cells(guest), *(cells.get(guest.guest, "") for _, cells in extra))
+        table.add_row(*(_styled(column, guest) for column in columns))
     return table
 
 
-def _cells(guest: GuestDecision) -> tuple[str | Text, ...]:
-    demand = "-" if guest.demand_bytes is None else format_size(guest.demand_bytes)
-    pressure = "-" if guest.pressure is None else f"{guest.pressure * 100:.0f} %"
-    return (
-        guest.guest,
-        Text(guest.status.value, style=_STYLES[guest.status]),
-        format_size(guest.assigned_bytes),
-        demand,
-        pressure,
-        format_size(guest.target_bytes),
-        format_size(guest.balloon_bytes),
-        format_size(guest.plugged_bytes),
-    )
+def _styled(column: Column, guest: GuestDecision) -> Text:
+    return Text(column.cell(guest), style=_STYLES[guest.status] if column is STATUS else "")
+
+
+def plain_table() -> Table:
+    """Make a table without lines, its first column at the margin."""
+    return Table(box=None, pad_edge=False, header_style="bold")
+
+
+def why(decision: Decision) -> Iterator[tuple[str, str]]:
+    """Say of every guest what is done with it, and why."""
+    for guest in decision.guests:
+        if guest.move is not None:
+            yield guest.guest, summary(guest.move).removeprefix(f"{guest.guest}: ")
+        else:
+            reasons = "; ".join(sentence(reason) for reason in guest.reasons)
+            yield guest.guest, f"hold at {format_size(guest.assigned_bytes)}: {reasons}"
 
 
 def host_line(decision: Decision) -> str:
@@ -76,52 +120,3 @@ def host_line(decision: Decision) -> str:
         f"(kept for urgent grows: {format_size(decision.pool_bytes)}), "
         f"memory: {decision.tier.value.replace('_', ' ')}"
     )
-
-
-def host_json(decision: Decision) -> dict[str, Any]:
-    """Make plain values of how the host's memory stands."""
-    return {
-        "capacity_bytes": decision.capacity_bytes,
-        "promised_bytes": decision.promised_bytes,
-        "in_hand_bytes": decision.in_hand_bytes,
-        "pool_bytes": decision.pool_bytes,
-        "tier": decision.tier.value,
-        "alarms": [reason_json(alarm) for alarm in decision.alarms],
-    }
-
-
-def status_sentence(guest: GuestDecision) -> str:
-    """Say what a guest's status means."""
-    meaning = {
-        Status.OK: "it has what it needs and at least 80 % of its buffer",
-        Status.LOW: "it has what it needs, but less than 80 % of its buffer",
-        Status.WARNING: "it has less than it needs, so its own kernel pages",
-        Status.UNKNOWN: "it says nothing about its memory that can be believed",
-    }[guest.status]
-    pressure = "" if guest.pressure is None else f", pressure {guest.pressure * 100:.0f} %"
-    return f"Status {guest.status.value}{pressure}: {meaning}."
-
-
-def guest_json(guest: GuestDecision) -> dict[str, Any]:
-    """Make plain values of a guest's decision."""
-    return {
-        "name": guest.guest,
-        "status": guest.status.value,
-        "assigned_bytes": guest.assigned_bytes,
-        "demand_bytes": guest.demand_bytes,
-        "pressure": guest.pressure,
-        "available_bytes": guest.available_bytes,
-        "want_bytes": guest.want_bytes,
-        "target_bytes": guest.target_bytes,
-        "promised_bytes": guest.promised_bytes,
-        "balloon_bytes": guest.balloon_bytes,
-        "plugged_bytes": guest.plugged_bytes,
-        "move": None
-        if guest.move is None
-        else {
-            "kind": guest.move.kind.value,
-            "from_bytes": guest.move.from_bytes,
-            "to_bytes": guest.move.to_bytes,
-        },
-        "reasons": [reason_json(reason) for reason in guest.reasons],
-    }
