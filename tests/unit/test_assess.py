@@ -177,6 +177,20 @@ def test_a_grant_that_nobody_takes_after_a_disturbance_is_found_to_be_stuck() ->
     assert line_of(item).verdict is Verdict.STUCK
 
 
+def test_a_grow_that_was_taken_is_not_granted_again_after_a_disturbance() -> None:
+    taken = looked_at(guest(has=devices(plugged=476)), asked(1500)).state
+
+    item = looked_at(guest(disturbed=95), taken)
+
+    assert item.state.wish.goal_bytes == 1024 * MIB
+
+
+def test_a_wish_that_was_cancelled_is_forgotten_in_a_disturbance() -> None:
+    stopped = asked(1500, actual=1500)
+
+    assert looked_at(guest(disturbed=95), stopped).state.wish.goal_bytes == 1024 * MIB
+
+
 @pytest.mark.parametrize("goal", [900, 1024])
 def test_a_shrink_that_a_disturbance_ended_is_forgotten(goal: int) -> None:
     item = looked_at(guest(disturbed=95), asked(goal))

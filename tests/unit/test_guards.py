@@ -106,6 +106,13 @@ def host_that_lost_memory_grants_nothing() -> bool:
     return kinds(decision, "short") == []
 
 
+def a_grow_under_way_ends_when_its_memory_is_gone() -> bool:
+    host = Host(4096)
+    host.tick(guest(used=900, at=100), at=100)
+    host.capacity = 1100
+    return kinds(host.tick(guest(used=900, at=101), at=101)) == [MoveKind.CANCEL]
+
+
 def memory_of_a_guest_that_boots_is_not_granted_to_another() -> bool:
     reset = guest("a", has=devices(balloon=500), run_state=RunState.BOOTING)
     decision = Host(2060).tick(reset, guest("b", used=950))
@@ -328,6 +335,12 @@ GUARDS = [
         f"{CORE}.decide.held_bytes",
         lambda _actual, _wished, goal: goal,
         memory_that_a_guest_took_back_by_itself_is_not_granted_to_another,
+    ),
+    Guard(
+        "what is not taken yet is recalled when it is gone",
+        f"{CORE}.outstanding._recalled",
+        given(False),
+        a_grow_under_way_ends_when_its_memory_is_gone,
     ),
     Guard(
         "a guest that boots holds all its base RAM",

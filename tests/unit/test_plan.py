@@ -102,6 +102,17 @@ def test_a_wish_of_somebody_before_us_is_cancelled() -> None:
     assert codes(found) == [ReasonCode.ADOPTED]
 
 
+def test_a_grow_under_way_is_recalled_when_more_is_promised_than_there_is() -> None:
+    growing = line(target=1400, goal_bytes=1400, verdict=Verdict.MOVING, urgent=True)
+    giving = line("db", target=500, goal_bytes=900, verdict=Verdict.MOVING)
+
+    planned(growing, giving, hand=-100)
+
+    assert moved(growing).kind is MoveKind.CANCEL
+    assert codes(growing) == [ReasonCode.RECALLED]
+    assert codes(giving) == [ReasonCode.MOVING]
+
+
 def test_a_shrink_that_is_needed_back_is_cancelled() -> None:
     giving = line(target=950, goal_bytes=900, verdict=Verdict.MOVING, urgent=True)
 

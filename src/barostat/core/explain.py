@@ -42,6 +42,10 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.HALTED: (
         "its shrink is cancelled with {missing_bytes} still to go, because it cannot be judged"
     ),
+    ReasonCode.RECALLED: (
+        "more is promised than the host has, so the {missing_bytes} that it has not taken yet are "
+        "not granted any more"
+    ),
     ReasonCode.STRAYED: (
         "it was at {goal_bytes} as asked and left by itself; it is held where it is now"
     ),

@@ -82,7 +82,8 @@ def _still_granted(wish: WishState, sizes: Sizes, now_s: float) -> WishState | N
     """Keep the wish of a guest that was disturbed while it was granted more than it has."""
     # SAFETY: devices keep what was asked of them over a reset, and what is not asked yet may still
     # be on its way to them: it stays promised until it is taken, or is found to be stuck.
-    if not wish.ours or wish.goal_bytes <= sizes.actual_bytes:
+    growing = wish.goal_bytes > max(wish.from_bytes, sizes.actual_bytes)
+    if not growing or wish.nearest_bytes < sizes.granularity_bytes:
         return None
     return WishState(
         goal_bytes=wish.goal_bytes,

@@ -7,8 +7,6 @@ cancelled, because an abandoned shrink goes on biting for minutes.
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from barostat.core.cooperation import Verdict
 from barostat.core.moves import Line, Move, MoveKind
 from barostat.core.reasons import Reason, ReasonCode, because
@@ -16,30 +14,47 @@ from barostat.core.reasons import Reason, ReasonCode, because
 __all__ = ["on_its_way_bytes", "settle_last_wish"]
 
 
-def settle_last_wish(line: Line) -> bool:
+def settle_last_wish(line: Line, *, overdrawn: bool) -> bool:
     """Write into the line what becomes of its last wish.
+
+    Args:
+        line: the guest's.
+        overdrawn: more is promised than there is.
 
     Returns:
         Whether the guest may be asked for something new: where it has no wish outstanding, and to
         grow where it presses.
     """
-    if line.foreign:
-        return _cancel(line, because(ReasonCode.ADOPTED, assigned_bytes=line.actual_bytes))
-    if line.verdict is Verdict.IDLE:
+    if line.verdict is Verdict.IDLE and not line.foreign:
         return True
     missing_bytes = abs(line.actual_bytes - line.goal_bytes)
-    match line.verdict:
-        case Verdict.STUCK:
-            return _cancel(line, because(ReasonCode.STUCK, missing_bytes=missing_bytes))
-        case Verdict.STRAYED:
-            return _cancel(line, because(ReasonCode.STRAYED, goal_bytes=line.goal_bytes))
-        case Verdict.MOVING | Verdict.NUDGE if _needed_back(line):
-            needed = because(ReasonCode.NEEDED_BACK, demand_bytes=line.demand_bytes)
-            return _cancel(line, needed)
-        case Verdict.MOVING | Verdict.NUDGE:
-            return not _wait(line, missing_bytes)
-        case _:
-            assert_never(line.verdict)
+    why = _why_to_end(line, missing_bytes, overdrawn=overdrawn)
+    if why is None:
+        return not _wait(line, missing_bytes)
+    line.move = Move(
+        guest=line.guest,
+        kind=MoveKind.CANCEL,
+        from_bytes=line.actual_bytes,
+        to_bytes=line.actual_bytes,
+        reasons=(why,),
+    )
+    return line.urgent and line.target_bytes > line.actual_bytes
+
+
+def _why_to_end(line: Line, missing_bytes: int, *, overdrawn: bool) -> Reason | None:
+    """Say why a guest should stay at what it has, if it should."""
+    why = None
+    if line.foreign:
+        why = because(ReasonCode.ADOPTED, assigned_bytes=line.actual_bytes)
+    elif line.verdict is Verdict.STUCK:
+        why = because(ReasonCode.STUCK, missing_bytes=missing_bytes)
+    elif line.verdict is Verdict.STRAYED:
+        why = because(ReasonCode.STRAYED, goal_bytes=line.goal_bytes)
+    elif _recalled(line, overdrawn=overdrawn):
+        why = because(ReasonCode.RECALLED, missing_bytes=missing_bytes)
+    elif _needed_back(line):
+        why = because(ReasonCode.NEEDED_BACK, demand_bytes=line.demand_bytes)
+    return why
 
 
 def on_its_way_bytes(line: Line) -> int:
@@ -53,21 +68,14 @@ def _presses(line: Line) -> bool:
     return line.urgent and further_bytes >= line.granularity_bytes
 
 
+def _recalled(line: Line, *, overdrawn: bool) -> bool:
+    # SAFETY: what was granted and is not taken yet may not be there any more.
+    return overdrawn and line.goal_bytes > line.actual_bytes
+
+
 def _needed_back(line: Line) -> bool:
     # SAFETY: a guest that runs short while it gives must not be made to go on giving.
     return line.goal_bytes < line.actual_bytes and _presses(line)
-
-
-def _cancel(line: Line, reason: Reason) -> bool:
-    """Have the guest stay at what it has; a grow may still take this move's place."""
-    line.move = Move(
-        guest=line.guest,
-        kind=MoveKind.CANCEL,
-        from_bytes=line.actual_bytes,
-        to_bytes=line.actual_bytes,
-        reasons=(reason,),
-    )
-    return line.urgent and line.target_bytes > line.actual_bytes
 
 
 def _wait(line: Line, missing_bytes: int) -> bool:

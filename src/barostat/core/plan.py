@@ -39,7 +39,8 @@ def plan(
         awaited_bytes: what VMs that wait to start need; set aside before anyone grows.
         policy: pace and patience.
     """
-    free = [line for line in lines if settle_last_wish(line)]
+    overdrawn = ledger.in_hand_bytes < 0
+    free = [line for line in lines if settle_last_wish(line, overdrawn=overdrawn)]
     growers, others = _split(free, ledger)
     unmet = _give(growers, ledger, pool_bytes, awaited_bytes, policy)
     coming = ledger.in_hand_bytes + sum(

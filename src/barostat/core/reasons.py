@@ -31,6 +31,7 @@ class ReasonCode(enum.Enum):
     NEEDED_BACK = "needed-back"
     ADOPTED = "adopted"
     HALTED = "halted"
+    RECALLED = "recalled"
     STRAYED = "strayed"
     NUDGED = "nudged"
     BY_BALLOON = "by-balloon"
