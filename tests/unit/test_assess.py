@@ -348,3 +348,9 @@ def test_what_a_guest_does_not_take_is_not_kept_for_it() -> None:
 
     assert claim_of(line(refuse=refuse)).maximum_bytes == 1000 * MIB
     assert claim_of(line(refuse=refuse, minimum_bytes=1200)).maximum_bytes == 1200 * MIB
+
+
+def test_a_need_is_claimed_in_steps_that_can_be_given() -> None:
+    claim = claim_of(line(demand_bytes=501, granularity_bytes=2))
+
+    assert claim.demand_bytes == 502 * MIB

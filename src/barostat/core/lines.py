@@ -127,11 +127,16 @@ def claim_of(line: Line) -> Claim:
     return Claim(
         guest=line.guest,
         minimum_bytes=least,
-        demand_bytes=line.demand_bytes,
+        demand_bytes=_in_steps(line.demand_bytes, line.granularity_bytes),
         want_bytes=line.buffered_bytes,
         maximum_bytes=max(most, least),
         weight=line.weight,
     )
+
+
+def _in_steps(size_bytes: int, step_bytes: int) -> int:
+    """Round a need up to what can be given: a guest must not stay short by a fraction of a step."""
+    return -(-size_bytes // step_bytes) * step_bytes
 
 
 def least_bytes(line: Line) -> int:
