@@ -13,7 +13,7 @@ from rich.console import Console
 import benchmarks
 from benchmarks import harness
 
-NOT_BENCHES = {"__main__", "harness"}
+NOT_BENCHES = {"__main__", "harness", "real"}
 
 
 def benches() -> dict[str, ModuleType]:

@@ -13,8 +13,8 @@ import shutil
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,7 +22,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["Cell", "Result", "in_turn", "machine", "ratio", "show", "store"]
+__all__ = ["Cell", "Result", "in_turn", "machine", "percentile", "ratio", "show", "store"]
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -31,12 +31,17 @@ Cell = str | int | float
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One table. Units stand in the columns' names; `note` says how to read it."""
+    """One table. Units stand in the columns' names; `note` says how to read it.
+
+    `samples` are single measurements in seconds, by name: stored, not shown, so that two results
+    can be compared by more than their medians.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     note: str
+    samples: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 def in_turn(jobs: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, list[float]]:
@@ -58,6 +63,13 @@ def in_turn(jobs: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[st
 def ratio(ours_s: list[float], limit_s: list[float]) -> float:
     """Give the median over the rounds of ours to the limit's time in the same round."""
     return statistics.median(a / b for a, b in zip(ours_s, limit_s, strict=True))
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Say below which value so many percent lie, 1 to 99, interpolated between the measured."""
+    if len(values) == 1:
+        return values[0]
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
 def machine() -> dict[str, str | int | None]:

@@ -1,0 +1,106 @@
+"""What the benchmarks with real guests share: a kit, bare QMP, and waiting for a size.
+
+Bare QMP speaks on the lab's own monitor, so that it can be beside Barostat's connection to the same
+guest. It is the limit of what we measure: nothing lies between it and QEMU but a socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from barostat.lab.fleet import Kit, ensure_kit
+
+__all__ = ["PLUG", "BareQmp", "get_kit"]
+
+PLUG = "/machine/peripheral/vmem0"
+"""Where the lab's guests have their virtio-mem device."""
+
+ANSWER_S = 10.0
+SIZE_S = 60.0
+"""Under emulation and load, 256 MiB have been seen to take 20 s."""
+
+LOOK_EVERY_S = 0.002
+
+
+def get_kit() -> Kit:
+    """Get all that real guests need; says on stderr what takes its time."""
+    return ensure_kit(progress=lambda text: print(text, file=sys.stderr))
+
+
+class BareQmp:
+    """One QMP connection without anything around it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, path: Path) -> AsyncIterator[BareQmp]:
+        async with asyncio.timeout(ANSWER_S):
+            reader, writer = await asyncio.open_unix_connection(str(path), limit=2**20)
+        try:
+            bare = cls(reader, writer)
+            await reader.readline()  # the greeting
+            await bare.ask("qmp_capabilities")
+            yield bare
+        finally:
+            writer.close()
+
+    async def ask(self, command: str, /, **arguments: Any) -> Any:
+        """Run a command; "_" in the names of arguments stands for "-".
+
+        Raises:
+            RuntimeError: QEMU says no.
+            TimeoutError: it says nothing.
+        """
+        plain = {name.replace("_", "-"): value for name, value in arguments.items()}
+        self._writer.write(msgspec.json.encode({"execute": command, "arguments": plain}) + b"\n")
+        async with asyncio.timeout(ANSWER_S):
+            while True:  # events may lie before the answer
+                answer = msgspec.json.decode(await self._reader.readuntil(b"\n"))
+                if "return" in answer:
+                    return answer["return"]
+                if "error" in answer:
+                    raise RuntimeError(f"{command}: {answer['error']}")
+
+    async def balloon(self) -> int:
+        """Ask what the balloon leaves of the base RAM."""
+        size: int = (await self.ask("query-balloon"))["actual"]
+        return size
+
+    async def plugged(self) -> int:
+        """Ask how much is plugged."""
+        size: int = await self.ask("qom-get", path=PLUG, property="size")
+        return size
+
+    async def set_balloon(self, actual_bytes: int) -> None:
+        await self.ask("balloon", value=actual_bytes)
+
+    async def set_plug(self, size_bytes: int) -> None:
+        await self.ask("qom-set", path=PLUG, property="requested-size", value=size_bytes)
+
+    async def assigned(self) -> int:
+        """Ask what the guest has: base RAM, less its balloon, and what is plugged."""
+        return await self.balloon() + await self.plugged()
+
+    async def until(self, fits: Callable[[int], bool]) -> float:
+        """Wait until what the guest has fits.
+
+        Returns:
+            When it was seen to, on `time.perf_counter`'s clock.
+
+        Raises:
+            TimeoutError: it did not within a minute.
+        """
+        async with asyncio.timeout(SIZE_S):
+            while not fits(await self.assigned()):  # noqa: ASYNC110 - QEMU tells once a second
+                await asyncio.sleep(LOOK_EVERY_S)
+        return time.perf_counter()
