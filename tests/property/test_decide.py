@@ -24,6 +24,7 @@ from barostat.core.settings import MemorySettings
 from barostat.units import MIB
 
 POLICY = Policy()
+MACHINES, STEPS = 250, 50  # 12,500 steps and more
 NAMES = ("a", "b", "c", "d", "e")
 sizes_mib = st.integers(64, 1500)
 shares = st.sampled_from([0.0, 0.1, 0.5, 1.0, 1.0])
@@ -78,6 +79,7 @@ class Adversary(RuleBasedStateMachine):
             deflate_on_oom=deflate,
             used_bytes=used * MIB,
             disturbed_at_s=self.now_s,
+            hot=used % 2 == 1,
         )
         self.settings[name] = MemorySettings(
             startup_bytes=boot * MIB,
@@ -105,6 +107,11 @@ class Adversary(RuleBasedStateMachine):
         for guest in self.guests.values():
             guest.hear()
             guest.obey(share)
+
+    @rule()
+    def all_page(self) -> None:
+        for guest in self.guests.values():
+            guest.thrash()
 
     @rule(data=st.data(), mute=st.booleans())
     def falls_silent(self, data: st.DataObject, mute: bool) -> None:
@@ -317,5 +324,7 @@ class Adversary(RuleBasedStateMachine):
         assert self.excused or held <= self.capacity_bytes
 
 
-Adversary.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+Adversary.TestCase.settings = settings(
+    max_examples=MACHINES, stateful_step_count=STEPS, deadline=None
+)
 test_whatever_happens_no_decision_hurts = Adversary.TestCase

@@ -22,11 +22,13 @@ from barostat.units import MIB
 
 KERNEL_BYTES = 32 * MIB
 BLOCK_BYTES = 2 * MIB
+THRASHED_BYTES = 50 * MIB
+"""What a guest swaps in and out again between two looks while its memory does not suffice."""
 
 
 @dataclass
 class Guest:
-    """One guest: `used_bytes` is what it would hold in memory if it could."""
+    """One guest: it would hold `used_bytes` in memory if it could, and touch it all if `hot`."""
 
     name: str
     boot_bytes: int
@@ -35,6 +37,7 @@ class Guest:
     used_bytes: int
     disturbed_at_s: float
     run_state: RunState = RunState.RUNNING
+    hot: bool = False
     mute: bool = False
     balloon_bytes: int = 0
     target_bytes: int | None = None
@@ -139,12 +142,20 @@ class Guest:
         self._page()
 
     def _page(self) -> None:
-        """Swap out what does not fit, and in what does again."""
+        """Swap out what does not fit; what is touched all the time comes back when it does."""
         fits = max(0, self.actual_bytes - KERNEL_BYTES)
         outside = max(0, self.used_bytes - fits)
+        if not self.hot:
+            outside = max(outside, self.swapped_bytes)
         self.swap_out_bytes += max(0, outside - self.swapped_bytes)
         self.swap_in_bytes += max(0, self.swapped_bytes - outside)
         self.swapped_bytes = outside
+
+    def thrash(self) -> None:
+        """Touch what is outside, if it is touched all the time: it trades places."""
+        traded = min(self.swapped_bytes, THRASHED_BYTES) if self.hot else 0
+        self.swap_in_bytes += traded
+        self.swap_out_bytes += traded
 
     def hear(self) -> None:
         """Have what was decided arrive at its devices."""
