@@ -17,7 +17,7 @@ from pathlib import Path
 import looptime
 import pytest
 
-from barostat.cli.ending import Ending, signals_interrupt
+from barostat.cli.ending import Ending, settle_stdout, signals_interrupt
 
 from .conftest import Shell, assert_refused, without_codes
 
@@ -184,6 +184,12 @@ def test_a_stdout_that_is_closed_from_the_start_is_borne(vms: Path) -> None:
     )
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_without_a_stdout_nothing_is_left_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", None)
+        settle_stdout()
 
 
 def test_what_the_machine_refuses_is_told_in_words(

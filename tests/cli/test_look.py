@@ -176,10 +176,10 @@ def test_a_narrow_terminal_loses_the_least_important_columns(barostat: Shell, vm
 def test_a_terminal_too_narrow_for_anything_still_shows_what_matters_most(
     barostat: Shell, vms: Path
 ) -> None:
-    run = barostat.on_terminal("list", "--qmp", vms, columns=30)
+    run = barostat.on_terminal("list", "--qmp", vms, columns=26)
 
     header = without_codes(run.out).splitlines()[0].split()
-    assert header[:3] == ["VM", "Status", "Assigned"]
+    assert len(header) == 4  # VM, status, assigned and demand, each as far as it fits
 
 
 def test_no_color_spares_a_terminal_all_codes(

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from barostat.cli.output import fail
+from barostat.errors import RefusedError
+
 from .conftest import SCENARIO, Shell, assert_refused
 
 
@@ -116,3 +119,9 @@ def test_a_scenario_that_is_not_there_is_named(barostat: Shell, command: str) ->
 @pytest.mark.parametrize("command", ["lab down", "lab hold web 1GiB", "lab hold web 0 --lab play"])
 def test_without_a_lab_there_is_none_to_end_or_to_tell(barostat: Shell, command: str) -> None:
     assert_refused(barostat(*command.split()), "no lab is up; nothing was changed", "lab up")
+
+
+def test_an_error_without_a_hint_is_said_without_one(capsys: pytest.CaptureFixture[str]) -> None:
+    fail(RefusedError("no"))
+
+    assert capsys.readouterr() == ("", "barostat: no\n")

@@ -23,8 +23,6 @@ class SizeType(click.ParamType[int]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Turn "512MiB" into bytes."""
-        if isinstance(value, int):
-            return value
         try:
             size_bytes = parse_size(value)
         except SizeError as error:
