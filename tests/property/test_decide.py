@@ -24,7 +24,7 @@ from barostat.core.settings import MemorySettings
 from barostat.units import MIB
 
 POLICY = Policy()
-MACHINES, STEPS = 250, 50  # 12,500 steps and more
+MACHINES, STEPS = 400, 50  # 20,000 steps
 NAMES = ("a", "b", "c", "d", "e")
 sizes_mib = st.integers(64, 1500)
 shares = st.sampled_from([0.0, 0.1, 0.5, 1.0, 1.0])
