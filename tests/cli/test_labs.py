@@ -82,7 +82,7 @@ def test_of_two_labs_one_must_be_named(barostat: Shell, up: Up) -> None:
 
     assert_refused(barostat("lab", "down"), "2 labs are up; nothing was changed", "play, work")
     assert_refused(barostat("list"), "2 labs are running", str(lab.folder), str(other.folder))
-    assert_refused(barostat("lab", "down", "--lab", "wrok"), 'no lab "wrok"', 'mean "work"?')
+    assert_refused(barostat("lab", "down", "--lab", "wok"), 'no lab "wok"', 'mean "work"?')
     assert_refused(barostat("lab", "hold", "web", "0", "--lab", "x"), "there are: play, work")
     assert barostat("lab", "down", "--lab", "work").code == 0
     assert (lab.runs, other.runs) == (True, False)
