@@ -5,7 +5,13 @@ from dataclasses import replace
 import pytest
 from tests.unit.builders import KERNEL_MIB, POLICY, devices, guest, statistics
 
-from barostat.core.demand import DemandState, available_bytes, buffered_bytes, estimate, want_bytes
+from barostat.core.demand import (
+    DemandState,
+    available_bytes,
+    buffered_bytes,
+    estimate,
+    lately_bytes,
+)
 from barostat.core.observation import Devices, GuestObservation, Statistics
 from barostat.core.sizes import measure
 from barostat.core.usage import balloon_floor_bytes
@@ -29,7 +35,8 @@ def saying(has: Devices, used: int, at: float, **figures: int | None) -> GuestOb
 
 
 def want_mib(state: DemandState, *, buffer: int = 20) -> int:
-    return want_bytes(state, buffer_percent=buffer, policy=POLICY) // MIB
+    now = buffered_bytes(state, buffer_percent=buffer, policy=POLICY)
+    return max(now, lately_bytes(state, buffer_percent=buffer, policy=POLICY)) // MIB
 
 
 def test_demand_is_what_is_used_and_what_the_kernel_keeps() -> None:

@@ -136,8 +136,7 @@ def judge(
     if arrived:
         return _strayed(wish, actual_bytes, unfinished=unfinished, now_s=now_s, policy=policy)
     if distance <= wish.nearest_bytes * (1 - policy.progress_ratio):
-        moved = replace(wish, nearest_bytes=distance, progress_at_s=now_s, nudged_at_s=now_s)
-        return moved, Verdict.MOVING
+        return _moved(wish, distance, now_s), Verdict.MOVING
     if _out_of_patience(now_s - wish.progress_at_s, policy):
         return _failed(wish, now_s, policy), Verdict.STUCK
     if now_s - wish.nudged_at_s >= policy.nudge_s:
@@ -145,11 +144,35 @@ def judge(
     return wish, Verdict.MOVING
 
 
+def _moved(wish: WishState, distance: int, now_s: float) -> WishState:
+    """Note that the guest came nearer."""
+    return WishState(
+        goal_bytes=wish.goal_bytes,
+        from_bytes=wish.from_bytes,
+        nearest_bytes=distance,
+        progress_at_s=now_s,
+        nudged_at_s=now_s,
+        giving=wish.giving,
+        taking=wish.taking,
+        by_balloon=wish.by_balloon,
+        ours=wish.ours,
+    )
+
+
 def _reached(wish: WishState, distance: int) -> WishState:
     """Clear the guest's name for what it just did, and for that alone."""
-    if wish.goal_bytes < wish.from_bytes:
-        return replace(wish, nearest_bytes=distance, giving=UNBLEMISHED)
-    return replace(wish, nearest_bytes=distance, taking=UNBLEMISHED)
+    gave = wish.goal_bytes < wish.from_bytes
+    return WishState(
+        goal_bytes=wish.goal_bytes,
+        from_bytes=wish.from_bytes,
+        nearest_bytes=distance,
+        progress_at_s=wish.progress_at_s,
+        nudged_at_s=wish.nudged_at_s,
+        giving=UNBLEMISHED if gave else wish.giving,
+        taking=wish.taking if gave else UNBLEMISHED,
+        by_balloon=wish.by_balloon,
+        ours=wish.ours,
+    )
 
 
 def _strayed(

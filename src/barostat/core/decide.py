@@ -9,7 +9,6 @@ call it: what is simulated is what runs. It keeps nothing: what it must remember
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import assert_never
 
 from barostat.core.admission import admit
@@ -59,7 +58,7 @@ def decide(snapshot: Snapshot, state: State, policy: Policy) -> Decision:
         _guest_decision(guest, known[guest.name], snapshot.settings.get(guest.name), ledger)
         for guest in snapshot.guests
     ]
-    after = {name: _remember(item, now_s) for name, item in known.items()}
+    after = {found.guest: _remember(known[found.guest], found.move, now_s) for found in guests}
     before = {name: item.before for name, item in known.items()}
     return Decision(
         now_s=now_s,
@@ -179,9 +178,9 @@ def _in_order(guests: Sequence[GuestDecision]) -> tuple[Move, ...]:
     return tuple(sorted(moves, key=lambda move: move.kind is MoveKind.GROW))
 
 
-def _remember(item: Assessment, now_s: float) -> GuestState:
+def _remember(item: Assessment, move: Move | None, now_s: float) -> GuestState:
     """Note what is asked of a guest now."""
-    move, state = item.move, item.state
+    state = item.state
     if move is None or move.kind is MoveKind.NUDGE:
         return state
     under_way = item.line is not None and item.line.verdict in {Verdict.MOVING, Verdict.NUDGE}
@@ -195,10 +194,10 @@ def _remember(item: Assessment, now_s: float) -> GuestState:
     )
     match move.kind:
         case MoveKind.GROW:
-            return replace(state, wish=wish, grown_at_s=now_s)
+            return state.with_wish(wish, grown_at_s=now_s)
         case MoveKind.SHRINK:
-            return replace(state, wish=wish, shrunk_at_s=now_s)
+            return state.with_wish(wish, shrunk_at_s=now_s)
         case MoveKind.CANCEL:
-            return replace(state, wish=wish)
+            return state.with_wish(wish)
         case _:
             assert_never(move.kind)

@@ -36,7 +36,7 @@ from barostat.core.usage import (
     with_last_known,
 )
 
-__all__ = ["DemandState", "available_bytes", "buffered_bytes", "estimate", "want_bytes"]
+__all__ = ["DemandState", "available_bytes", "buffered_bytes", "estimate", "lately_bytes"]
 
 PAGE_BYTES: Final = 4096
 
@@ -226,23 +226,20 @@ def buffered_bytes(state: DemandState, *, buffer_percent: int, policy: Policy) -
     The larger of its demand plus the buffer, and its demand plus what it is growing until the next
     decision has taken effect; twice what it had when it was found in distress.
     """
-    rising = state.rising_bytes_per_s
-    want = _ahead(state.demand_bytes, rising, buffer_percent=buffer_percent, policy=policy)
+    want = _ahead(state.demand_bytes, state.rising_bytes_per_s, buffer_percent, policy)
     if not state.distressed:
         return want
     return max(want, 2 * min(state.assigned_before_bytes, state.sizes.actual_bytes))
 
 
-def want_bytes(state: DemandState, *, buffer_percent: int, policy: Policy) -> int:
-    """Say what the guest should have if there is plenty: the same, for what it needed lately."""
-    growth = state.growth_bytes_per_s
-    want = _ahead(state.recent_bytes, growth, buffer_percent=buffer_percent, policy=policy)
-    return max(want, buffered_bytes(state, buffer_percent=buffer_percent, policy=policy))
+def lately_bytes(state: DemandState, *, buffer_percent: int, policy: Policy) -> int:
+    """Say what the guest should have for what it needed, and how it grew, lately."""
+    return _ahead(state.recent_bytes, state.growth_bytes_per_s, buffer_percent, policy)
 
 
-def _ahead(
-    need_bytes: int, growth_bytes_per_s: float, *, buffer_percent: int, policy: Policy
-) -> int:
+def _ahead(need_bytes: int, growth_bytes_per_s: float, buffer_percent: int, policy: Policy) -> int:
+    buffer = need_bytes * buffer_percent // 100
+    if growth_bytes_per_s <= 0:
+        return need_bytes + buffer
     growth = growth_bytes_per_s * (policy.tick_s + policy.latency_s)
-    growth = min(growth, need_bytes * policy.growth_cap_ratio)
-    return need_bytes + max(need_bytes * buffer_percent // 100, int(growth))
+    return need_bytes + max(buffer, int(min(growth, need_bytes * policy.growth_cap_ratio)))

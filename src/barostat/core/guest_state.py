@@ -6,7 +6,7 @@ known of its needs and of how it cooperates is forgotten. What it was granted is
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from barostat.core.cooperation import WishState
@@ -48,9 +48,19 @@ class GuestState:
             shrunk_at_s=self.shrunk_at_s,
         )
 
-    def with_wish(self, wish: WishState) -> GuestState:
-        """Put another wish in place of this one."""
-        return self if wish is self.wish else replace(self, wish=wish)
+    def with_wish(
+        self, wish: WishState, *, grown_at_s: float | None = None, shrunk_at_s: float | None = None
+    ) -> GuestState:
+        """Put another wish in place of this one, and note when it was to grow or to shrink."""
+        if wish is self.wish:
+            return self
+        return GuestState(
+            demand=self.demand,
+            wish=wish,
+            disturbed_at_s=self.disturbed_at_s,
+            grown_at_s=self.grown_at_s if grown_at_s is None else grown_at_s,
+            shrunk_at_s=self.shrunk_at_s if shrunk_at_s is None else shrunk_at_s,
+        )
 
 
 def remembered(

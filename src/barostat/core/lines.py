@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from barostat.core.allocation import Claim
 from barostat.core.cooperation import Trust, Verdict
-from barostat.core.demand import DemandState, available_bytes, buffered_bytes, want_bytes
+from barostat.core.demand import DemandState, available_bytes, buffered_bytes, lately_bytes
 from barostat.core.guest_state import GuestState
 from barostat.core.moves import Line
 from barostat.core.observation import GuestObservation
@@ -17,7 +17,7 @@ from barostat.core.reasons import Reason, ReasonCode, because
 from barostat.core.settings import MemorySettings
 from barostat.core.sizes import Sizes
 
-__all__ = ["claim_of", "least_bytes", "line_of"]
+__all__ = ["bounds_of", "claim_of", "least_bytes", "line_of", "need_bytes"]
 
 
 def line_of(
@@ -49,6 +49,8 @@ def line_of(
     by_unplug = sizes.plugged_bytes > 0 and settling is None
     safe = guest.devices.deflate_on_oom
     available = available_bytes(demand, assigned_bytes=actual, fresh=_fresh(guest, policy))
+    buffered = buffered_bytes(demand, buffer_percent=percent, policy=policy)
+    lately = lately_bytes(demand, buffer_percent=percent, policy=policy)
     pressing = demand.distressed or _outruns(demand, available, policy)
     return Line(
         guest=guest.name,
@@ -56,8 +58,8 @@ def line_of(
         plugged_bytes=sizes.plugged_bytes,
         goal_bytes=wish.goal_bytes,
         demand_bytes=needed,
-        buffered_bytes=buffered_bytes(demand, buffer_percent=percent, policy=policy),
-        want_bytes=want_bytes(demand, buffer_percent=percent, policy=policy),
+        buffered_bytes=buffered,
+        want_bytes=max(buffered, lately),
         available_bytes=available,
         floor_bytes=_floor_bytes(demand, sizes, policy, safe=safe),
         pageable_bytes=_pageable_bytes(sizes, safe=safe),
@@ -89,7 +91,8 @@ def _fresh(guest: GuestObservation, policy: Policy) -> bool:
 
 def _outruns(demand: DemandState, available: int, policy: Policy) -> bool:
     """Say whether a guest that grows on will have nothing left before it can be given more."""
-    return demand.rising_bytes_per_s * (policy.tick_s + policy.latency_s) > available
+    rising = demand.rising_bytes_per_s
+    return rising > 0 and rising * (policy.tick_s + policy.latency_s) > available
 
 
 def _floor_bytes(demand: DemandState, sizes: Sizes, policy: Policy, *, safe: bool) -> int:
@@ -121,22 +124,28 @@ def _resting(trust: Trust, now_s: float, did: str) -> Reason | None:
 
 def claim_of(line: Line) -> Claim:
     """Turn what a guest needs now into its claim on the host's memory."""
-    least = least_bytes(line)
-    # What a guest did not take when it was granted is not kept from the others.
-    most = line.maximum_bytes if line.refuse is None else line.actual_bytes
+    least, most = bounds_of(line)
     return Claim(
         guest=line.guest,
         minimum_bytes=least,
-        demand_bytes=_in_steps(line.demand_bytes, line.granularity_bytes),
+        demand_bytes=need_bytes(line),
         want_bytes=line.buffered_bytes,
-        maximum_bytes=max(most, least),
+        maximum_bytes=most,
         weight=line.weight,
     )
 
 
-def _in_steps(size_bytes: int, step_bytes: int) -> int:
+def bounds_of(line: Line) -> tuple[int, int]:
+    """Say the least and the most that a guest may be given now."""
+    least = least_bytes(line)
+    # What a guest did not take when it was granted is not kept from the others.
+    most = line.maximum_bytes if line.refuse is None else line.actual_bytes
+    return least, max(most, least)
+
+
+def need_bytes(line: Line) -> int:
     """Round a need up to what can be given: a guest must not stay short by a fraction of a step."""
-    return -(-size_bytes // step_bytes) * step_bytes
+    return -(-line.demand_bytes // line.granularity_bytes) * line.granularity_bytes
 
 
 def least_bytes(line: Line) -> int:

@@ -33,7 +33,7 @@ def buffer_available_ratio(demand_bytes: int, assigned_bytes: int, *, buffer_per
 
 def status_of(demand_bytes: int, assigned_bytes: int, *, buffer_percent: int) -> Status:
     """Judge a VM: Warning below its demand, Low up to 80 % of its buffer, OK above."""
-    available = buffer_available_ratio(demand_bytes, assigned_bytes, buffer_percent=buffer_percent)
-    if available < 0:
+    if assigned_bytes < demand_bytes:
         return Status.WARNING
+    available = buffer_available_ratio(demand_bytes, assigned_bytes, buffer_percent=buffer_percent)
     return Status.OK if available > OK_ABOVE_RATIO else Status.LOW

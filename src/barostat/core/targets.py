@@ -9,10 +9,9 @@ buffer, and for it the pool is there.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from barostat.core.allocation import Allocation, Mode, Tier, allocate
-from barostat.core.lines import claim_of
+from barostat.core.allocation import Allocation, Claim, Mode, Tier, allocate
+from barostat.core.lines import bounds_of, claim_of, need_bytes
 from barostat.core.moves import Line
 
 __all__ = ["set_targets"]
@@ -32,26 +31,49 @@ def set_targets(
     Returns:
         How what is needed now was shared, and whether anybody's past had to be cut.
     """
-    claims = [claim_of(line) for line in lines]
-    pressing = any(line.pressing for line in lines)
-    present = allocate(
-        claims,
-        capacity_bytes=capacity_bytes,
-        pool_bytes=0 if pressing else pool_bytes,
-        mode=mode,
-    )
-    sizes, cut = present.sizes_bytes, present.tier is not Tier.PLENTY
-    if not cut:
-        past = allocate(
-            [
-                replace(claim, minimum_bytes=size, demand_bytes=size, want_bytes=line.want_bytes)
-                for line, claim, size in zip(lines, claims, sizes, strict=True)
-            ],
-            capacity_bytes=capacity_bytes,
-            pool_bytes=pool_bytes,
-            mode=mode,
+    sizes = [_in_plenty_bytes(line) for line in lines]
+    idle = capacity_bytes - sum(sizes)
+    if idle >= pool_bytes:  # nothing need be shared out: what it would come to is known
+        present = Allocation(
+            sizes_bytes=tuple(sizes), tier=Tier.PLENTY, idle_bytes=idle, short_bytes=0
         )
-        sizes, cut = past.sizes_bytes, past.tier is not Tier.PLENTY
+        cut = False
+    else:
+        present, past = _shared_out(lines, capacity_bytes, pool_bytes, mode)
+        sizes, cut = list(past.sizes_bytes), past.tier is not Tier.PLENTY
     for line, size in zip(lines, sizes, strict=True):
         line.target_bytes = size
     return present, cut
+
+
+def _in_plenty_bytes(line: Line) -> int:
+    """Say what a guest gets where everyone gets what it wants: `allocate`'s answer, at once."""
+    least, most = bounds_of(line)
+    need = max(least, min(need_bytes(line), most))
+    return max(need, min(line.want_bytes, most))
+
+
+def _shared_out(
+    lines: Sequence[Line], capacity_bytes: int, pool_bytes: int, mode: Mode
+) -> tuple[Allocation, Allocation]:
+    """Share what is needed now, and then, if that is all there, what was needed lately."""
+    claims = [claim_of(line) for line in lines]
+    pool = 0 if any(line.pressing for line in lines) else pool_bytes
+    present = allocate(claims, capacity_bytes=capacity_bytes, pool_bytes=pool, mode=mode)
+    if present.tier is not Tier.PLENTY:
+        return present, present
+    claims = [_past(*known) for known in zip(lines, claims, present.sizes_bytes, strict=True)]
+    past = allocate(claims, capacity_bytes=capacity_bytes, pool_bytes=pool_bytes, mode=mode)
+    return present, past
+
+
+def _past(line: Line, claim: Claim, size_bytes: int) -> Claim:
+    """Turn what a guest needed lately into its claim on what is left."""
+    return Claim(
+        guest=line.guest,
+        minimum_bytes=size_bytes,
+        demand_bytes=size_bytes,
+        want_bytes=line.want_bytes,
+        maximum_bytes=claim.maximum_bytes,
+        weight=line.weight,
+    )

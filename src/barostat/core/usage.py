@@ -110,7 +110,9 @@ def returning_bytes(
         paged_out: what left within about a minute, in bytes.
         arriving_bytes: what came back since the look before.
     """
-    outside = max(0, now.swap_out_bytes - now.swap_in_bytes)
+    outside = now.swap_out_bytes - now.swap_in_bytes
+    if outside <= 0:
+        return 0
     coming = arriving_bytes >= PAGING_SEEN_BYTES
     expected, doubted = (returned, paged_out) if coming else (0.0, max(returned, paged_out))
     return min(outside, int(expected + max(0.0, doubted - now.available_bytes)))
@@ -138,9 +140,10 @@ def in_distress(
     """
     stalls = _rose(before.alloc_stalls, now.alloc_stalls)
     kills = _rose(before.oom_kills, now.oom_kills)
+    if not (stalls or kills or swap_bytes >= PAGING_SEEN_BYTES):
+        return False
     short = now.available_bytes < (now.total_bytes - inside_bytes) * short_ratio
-    paging = swap_bytes >= PAGING_SEEN_BYTES
-    return (kills and stalls) or (short and (kills or stalls or paging))
+    return short or (kills and stalls)
 
 
 def _rose(before: int | None, now: int | None) -> bool:
