@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from tests.property.world import BLOCK_BYTES, Guest
 
-from barostat.core.allocation import Tier
+from barostat.core.allocation import Mode, Tier
 from barostat.core.decide import Decision, GuestDecision, State, decide, unmoved
 from barostat.core.moves import Move, MoveKind
 from barostat.core.observation import (
@@ -51,6 +51,7 @@ class Adversary(RuleBasedStateMachine):
         super().__init__()
         self.now_s = 1000.0
         self.state = State()
+        self.policy = POLICY
         self.capacity_bytes = 4096 * MIB
         self.guests: dict[str, Guest] = {}
         self.settings: dict[str, MemorySettings] = {}
@@ -63,9 +64,11 @@ class Adversary(RuleBasedStateMachine):
     @initialize(
         boots=st.lists(st.integers(256, 1024), min_size=1, max_size=4),
         deflate=st.booleans(),
+        mode=st.sampled_from(Mode),
         data=st.data(),
     )
-    def begin(self, boots: list[int], deflate: bool, data: st.DataObject) -> None:
+    def begin(self, boots: list[int], deflate: bool, mode: Mode, data: st.DataObject) -> None:
+        self.policy = Policy(mode=mode)
         for name, boot in zip(NAMES, boots, strict=False):
             self._arrive(name, boot, deflate, data.draw(sizes_mib))
         for guest in self.guests.values():
@@ -222,7 +225,7 @@ class Adversary(RuleBasedStateMachine):
             settings=dict(self.settings),
             reservations=tuple(self.reservations.values()),
         )
-        return decide(snapshot, self.state, POLICY)
+        return decide(snapshot, self.state, self.policy)
 
     def _check_accounts(self, decision: Decision) -> None:
         set_aside = sum(

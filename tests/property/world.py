@@ -206,7 +206,7 @@ class Guest:
 
 
 def _part(distance: int, share: float, step: int) -> int:
-    part = int(abs(distance) * share) // step * step
+    part = min(-int(-abs(distance) * share // step) * step, abs(distance))
     return part if distance > 0 else -part
 
 

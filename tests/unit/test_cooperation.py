@@ -79,6 +79,18 @@ def test_a_guest_that_is_stuck_for_weeks_breaks_nothing() -> None:
     assert wish.giving.failures == 1100
 
 
+@pytest.mark.parametrize(("actual", "failures"), [(910, 0), (911, 1)])
+def test_a_guest_that_did_nearly_all_and_stops_is_let_go_with_a_clean_name(
+    actual: int, failures: int
+) -> None:
+    moved, _ = look(asked(900), actual, 1)
+
+    wish, verdict = look(moved, actual, 6)
+
+    assert verdict is Verdict.STUCK
+    assert wish.giving.failures == failures
+
+
 def test_a_crumb_now_and_then_is_no_progress() -> None:
     wish, verdict = asked(500), Verdict.MOVING
     for second in range(1, 7):

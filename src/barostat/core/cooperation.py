@@ -21,6 +21,11 @@ MOST_DOUBLINGS: Final = 16
 """Pauses have met any ceiling by then; and a guest stuck for weeks must not overflow a float."""
 
 
+NEARLY_ALL_RATIO: Final = 0.1
+"""With no more left than this share of what was asked, it was done: a few pages of every unplug
+cannot be moved, and partial success is the normal case."""
+
+
 class Verdict(enum.Enum):
     """How a guest stands to its last wish."""
 
@@ -138,7 +143,7 @@ def judge(
     if distance <= wish.nearest_bytes * (1 - policy.progress_ratio):
         return _moved(wish, distance, now_s), Verdict.MOVING
     if _out_of_patience(now_s - wish.progress_at_s, policy):
-        return _failed(wish, now_s, policy), Verdict.STUCK
+        return _failed(wish, distance, now_s, policy), Verdict.STUCK
     if now_s - wish.nudged_at_s >= policy.nudge_s:
         return replace(wish, nudged_at_s=now_s), Verdict.NUDGE
     return wish, Verdict.MOVING
@@ -198,7 +203,10 @@ def _out_of_patience(waited_s: float, policy: Policy) -> bool:
     return waited_s >= policy.stuck_s
 
 
-def _failed(wish: WishState, now_s: float, policy: Policy) -> WishState:
+def _failed(wish: WishState, distance: int, now_s: float, policy: Policy) -> WishState:
+    """Note that the guest stopped. One that did nearly all of what it was asked has done well."""
+    if distance <= abs(wish.goal_bytes - wish.from_bytes) * NEARLY_ALL_RATIO:
+        return wish
     if wish.goal_bytes < wish.from_bytes:
         return replace(wish, giving=_pause(wish.giving, now_s, policy.rest_low_s, policy))
     # Being denied memory hurts more than keeping it: no longer a pause than we waited, at first.
