@@ -358,6 +358,28 @@ async def test_a_late_answer_ends_the_silence(path: Path, monkeypatch: pytest.Mo
     assert back.seen_at_s > hung.seen_at_s
 
 
+async def test_an_answer_that_comes_as_patience_ends_is_no_silence(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with playing(path):
+        link = await qmp_link.QmpLink.open("web", path, hear=lambda _, __: None, lost=lambda: None)
+        asking = asyncio.create_task(link.ask("query-balloon", dict[str, int]))
+        arrive = link._client._cb_inbound
+
+        def arrive_too_late(message: Any) -> Any:
+            asking.cancel()
+            return arrive(message)
+
+        monkeypatch.setattr(link._client, "_cb_inbound", arrive_too_late)
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        monkeypatch.undo()
+
+        assert link.silent_s == 0
+        assert await link.ask("query-balloon", dict[str, int]) == {"actual": 512 * MIB}
+        await link.close()
+
+
 async def test_one_silent_for_too_long_is_connected_to_anew(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

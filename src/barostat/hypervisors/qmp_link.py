@@ -69,6 +69,7 @@ class _Client(QMPClient):
         super().__init__(readbuflen=LARGEST_LINE_BYTES)
         self.logger = _UNHEARD
         self.silent_since_s: float | None = None
+        self._unanswered = 0
         self._hear = hear
         self.events.names.update(EVENTS)
         self.events.event_filter = self._consume
@@ -77,12 +78,23 @@ class _Client(QMPClient):
         self._hear(str(event["event"]), event.get("data"))
         return False  # consumed: neither the listener's queue nor its history grows
 
+    def given_up(self, asked_s: float) -> None:
+        """Note that nobody waits any more for the answer to what was asked then.
+
+        It may have come in the very moment in which patience ended: then nothing is owed, no later
+        answer would say so, and the guest is not silent.
+        """
+        if self._unanswered:
+            self.silent_since_s = asked_s
+
     def _cb_inbound(self, msg: Message) -> Message:
-        if "event" not in msg:
+        if "return" in msg or "error" in msg:
+            self._unanswered -= 1
             self.silent_since_s = None
         return msg
 
     def _cb_outbound(self, msg: Message) -> Message:
+        self._unanswered += 1
         return msg
 
 
@@ -193,7 +205,7 @@ class QmpLink:
             raise self._strange(command, error) from error
         finally:
             if not answered:
-                client.silent_since_s = asked_s
+                client.given_up(asked_s)
         return answer
 
     async def close(self) -> None:
