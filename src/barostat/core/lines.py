@@ -31,18 +31,7 @@ def line_of(
     now_s: float,
     policy: Policy,
 ) -> Line:
-    """Open a guest's line in the plan.
-
-    Args:
-        guest: as seen.
-        settings: what its operator wants.
-        state: what is known of it, its wish as judged now.
-        sizes: its devices, measured.
-        demand: its newest estimate.
-        verdict: how it stands to its last wish.
-        now_s: the snapshot's clock.
-        policy: the numbers to act by.
-    """
+    """Open the line of a guest that was seen and judged: its wish in `state` is as judged now."""
     actual, needed, wish = sizes.actual_bytes, demand.demand_bytes, state.wish
     percent = settings.buffer_percent
     settling = _settling(state, now_s, policy)
