@@ -29,6 +29,8 @@ def running(*words: str, **settings: object) -> Iterator[subprocess.Popen[str]]:
     """Run a command as a process of its own, and wait for its end."""
     process = subprocess.Popen(
         [BAROSTAT, *words],
+        # A terminal is a terminal only if it says which.
+        env=os.environ | {"TERM": "xterm-256color"},
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | settings,  # type: ignore[call-overload]
     )
     try:

@@ -106,9 +106,11 @@ def test_a_kernel_without_its_modules_is_none(tmp_path: Path) -> None:
     assert find_kernel(tmp_path, tmp_path / "cache") == "6.1.0-40-cloud-amd64"
 
 
+@pytest.mark.lab
 def test_a_workload_that_does_not_compile_is_quoted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert kit.image.folder.is_dir()  # all that a build needs has been fetched
     cloud_kernel(tmp_path, "6.1.0-40-cloud-amd64")
     kernel = ensure_kernel(tmp_path, progress=lambda _: None, root=tmp_path)
     broken = {"init.sh": b"", "witness.c": b"int main(void) { return nonsense; }\n"}
