@@ -32,11 +32,10 @@ def line_of(
     policy: Policy,
 ) -> Line:
     """Open the line of a guest that was seen and judged: its wish in `state` is as judged now."""
-    actual, needed, wish = sizes.actual_bytes, demand.demand_bytes, state.wish
-    percent = settings.buffer_percent
+    actual, plugged, wish = sizes.actual_bytes, sizes.plugged_bytes, state.wish
+    needed = demand.demand_bytes
+    percent, safe = settings.buffer_percent, guest.devices.deflate_on_oom
     settling = _settling(state, now_s, policy)
-    by_unplug = sizes.plugged_bytes > 0 and settling is None
-    safe = guest.devices.deflate_on_oom
     available = available_bytes(demand, assigned_bytes=actual, fresh=_fresh(guest, policy))
     buffered = buffered_bytes(demand, buffer_percent=percent, policy=policy)
     lately = lately_bytes(demand, buffer_percent=percent, policy=policy)
@@ -44,7 +43,7 @@ def line_of(
     return Line(
         guest=guest.name,
         actual_bytes=actual,
-        plugged_bytes=sizes.plugged_bytes,
+        plugged_bytes=plugged,
         goal_bytes=wish.goal_bytes,
         demand_bytes=needed,
         buffered_bytes=buffered,
@@ -67,7 +66,7 @@ def line_of(
         stay=settling or _resting(wish.giving, now_s, "give"),
         refuse=_resting(wish.taking, now_s, "take"),
         foreign=not wish.ours and sizes.unfinished,
-        stuck_plug=safe and by_unplug and wish.giving.second_chance,
+        stuck_plug=safe and plugged > 0 and not settling and wish.giving.second_chance,
         grown_at_s=state.grown_at_s,
         shrunk_at_s=state.shrunk_at_s,
     )
