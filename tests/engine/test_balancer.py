@@ -186,6 +186,21 @@ async def test_a_vm_for_which_there_is_no_memory_is_refused_and_nothing_stays_se
     assert host.ticks[-1].decision.state.admitted == frozenset()
 
 
+async def test_an_earlier_admission_is_none_for_a_larger_vm_of_the_same_name(host: Host) -> None:
+    host.add("old").use(300 * MIB)
+    balancer = host.balancer(BOOT_BYTES + 128 * MIB)
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(balancer.run(stop))
+        await asyncio.sleep(3)
+
+        small = await balancer.admit("new", 64 * MIB, timeout_s=5)
+        large = await balancer.admit("new", 600 * MIB, timeout_s=5)
+        stop.set()
+
+    assert (small, large) == (True, False)
+
+
 async def test_ticks_keep_their_pace_and_a_late_one_is_not_made_up_for(host: Host) -> None:
     host.add("web")
 

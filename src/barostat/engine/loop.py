@@ -67,6 +67,7 @@ class Balancer:
         self._clock = clock
         self._state = State()
         self._reservations: dict[str, Reservation] = {}
+        self._admitted: set[Reservation] = set()
         self._ticked = asyncio.Condition()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -110,6 +111,9 @@ class Balancer:
         seen_s = self._clock()
         decision = decide(snapshot, self._state, self._policy)
         self._state = decision.state if self._moving else unmoved(decision)
+        self._admitted = {
+            item for item in snapshot.reservations if item.guest in self._state.admitted
+        }
         for guest in snapshot.guests:
             self._reservations.pop(guest.name, None)
         tick = Tick(
@@ -136,10 +140,11 @@ class Balancer:
         Returns:
             False if it could not be had in time; then nothing stays set aside.
         """
-        self._reservations[guest] = Reservation(guest=guest, size_bytes=size_bytes)
+        asked = Reservation(guest=guest, size_bytes=size_bytes)
+        self._reservations[guest] = asked
         try:
             async with asyncio.timeout(timeout_s), self._ticked:
-                await self._ticked.wait_for(lambda: guest in self._state.admitted)
+                await self._ticked.wait_for(lambda: asked in self._admitted)
         except TimeoutError:
             self.release(guest)
             return False
