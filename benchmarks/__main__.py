@@ -11,9 +11,14 @@ from types import ModuleType
 from rich.console import Console
 
 import benchmarks
+from barostat.errors import BarostatError
 from benchmarks import harness
 
 NOT_BENCHES = {"__main__", "harness", "real"}
+WIDTH = 120
+"""Of a table that nobody sees on a terminal."""
+
+INTERRUPTED = 130
 
 
 def benches() -> dict[str, ModuleType]:
@@ -39,13 +44,37 @@ def main() -> int:
     names = parser.parse_args().names or list(known)
     if unknown := [name for name in names if name not in known]:
         parser.error(f"no benchmark {', '.join(unknown)}; there are: {', '.join(known)}")
-    console = Console()
-    for name in names:
-        console.print(f"[bold]{name}[/bold]: {summary(known[name])}")
-        result = known[name].run()
-        harness.show(result, console)
-        console.print(f"written to {harness.store(name, result)}\n", highlight=False)
-    return 0
+    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    try:
+        measured = [measure(name, known[name], console) for name in names]
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0 if all(measured) else 1
+
+
+def measure(name: str, module: ModuleType, console: Console) -> bool:
+    """Run one benchmark and show what it found; say whether it could be run."""
+    console.print(f"[bold]{name}[/bold]: {summary(module)}")
+    try:
+        result = module.run()
+    except Exception as error:
+        cause = root(error)
+        if not isinstance(cause, BarostatError | TimeoutError):
+            raise
+        console.print(f"{name} could not be measured: {str(cause) or 'it took too long'}")
+        if isinstance(cause, BarostatError) and cause.hint:
+            console.print(f"  {cause.hint}")
+        return False
+    harness.show(result, console)
+    console.print(f"written to {harness.store(name, result)}\n")
+    return True
+
+
+def root(error: BaseException) -> BaseException:
+    """Give the first of what went wrong together."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def summary(module: ModuleType) -> str:

@@ -165,6 +165,7 @@ def row(count: int, situation: Situation, times: Times, fewer_s: float | None) -
 
 async def measure(count: int, situation: Situation) -> Times:
     """Decide round after round; time it, and its parts, on the same input."""
+    gc.collect()  # what the last ones left would be collected while these are timed
     host, times = Host(count, situation), Times()
     before: Decision | None = None
     for number in range(-SETTLING[situation], ROUNDS[count]):

@@ -27,7 +27,7 @@ from benchmarks.real import BareQmp, get_kit
 ROUNDS = 5
 MOVED_MIB = (64, 256)
 BOOT_MIB = 512
-WHOLE_S = 180.0
+WHOLE_S = 120.0
 
 SPEC = GuestSpec(name="vm", boot_bytes=BOOT_MIB * MIB, maximum_bytes=2 * BOOT_MIB * MIB)
 

@@ -25,7 +25,7 @@ LOOKS = 10
 COMMANDS_A_LOOK = 20
 """Bare commands between two looks: each takes a fraction of a millisecond."""
 
-WHOLE_S = 150.0
+WHOLE_S = 120.0
 
 
 @dataclass(slots=True, kw_only=True)

@@ -7,6 +7,7 @@ guest. It is the limit of what we measure: nothing lies between it and QEMU but 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -28,6 +29,7 @@ SIZE_S = 60.0
 """Under emulation and load, 256 MiB have been seen to take 20 s."""
 
 LOOK_EVERY_S = 0.002
+NUDGES, NUDGE_S = 20, 3.0
 
 
 def get_kit() -> Kit:
@@ -90,6 +92,24 @@ class BareQmp:
     async def assigned(self) -> int:
         """Ask what the guest has: base RAM, less its balloon, and what is plugged."""
         return await self.balloon() + await self.plugged()
+
+    async def unplug_all(self) -> None:
+        """Have the guest give back all that is plugged.
+
+        Asked once, a guest that had not a page to spare at the wrong moment waits for a minute
+        before it goes on; asked again it goes on at once.
+
+        Raises:
+            TimeoutError: it did not, however often it was asked.
+        """
+        for _ in range(NUDGES):
+            await self.set_plug(0)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(NUDGE_S):
+                    while await self.plugged():  # noqa: ASYNC110 - as in `until`
+                        await asyncio.sleep(LOOK_EVERY_S)
+                    return
+        raise TimeoutError(f"{await self.plugged()} bytes stay plugged")
 
     async def until(self, fits: Callable[[int], bool]) -> float:
         """Wait until what the guest has fits.
