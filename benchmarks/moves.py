@@ -27,6 +27,9 @@ from benchmarks.real import BareQmp, get_kit
 ROUNDS = 5
 MOVED_MIB = (64, 256)
 BOOT_MIB = 512
+REST_S = 0.2
+"""Before each move: QEMU reports a plug before the guest has made use of all of it."""
+
 WHOLE_S = 120.0
 
 SPEC = GuestSpec(name="vm", boot_bytes=BOOT_MIB * MIB, maximum_bytes=2 * BOOT_MIB * MIB)
@@ -113,11 +116,13 @@ async def measure_rounds(hypervisor: QmpHypervisor, bare: BareQmp) -> dict[tuple
     for number in range(ROUNDS + 1):
         for mib in MOVED_MIB:
             for step in steps(mib):
+                await asyncio.sleep(REST_S)
                 there_s, noticed_s = await by_engine(hypervisor, bare, step)
                 if number:
                     times[step.name, mib].there.append(there_s)
                     times[step.name, mib].noticed.append(noticed_s)
             for step in steps(mib):
+                await asyncio.sleep(REST_S)
                 bare_s = await by_hand(bare, step)
                 if number:
                     times[step.name, mib].bare.append(bare_s)
