@@ -11,7 +11,7 @@ from types import ModuleType
 from rich.console import Console
 
 import benchmarks
-from barostat.errors import BarostatError
+from barostat.errors import BarostatError, first_fault
 from benchmarks import harness
 
 NOT_BENCHES = {"__main__", "harness", "real"}
@@ -58,7 +58,7 @@ def measure(name: str, module: ModuleType, console: Console) -> bool:
     try:
         result = module.run()
     except Exception as error:
-        cause = root(error)
+        cause = first_fault(error)
         if not isinstance(cause, BarostatError | TimeoutError):
             raise
         console.print(f"{name} could not be measured: {str(cause) or 'it took too long'}")
@@ -68,13 +68,6 @@ def measure(name: str, module: ModuleType, console: Console) -> bool:
     harness.show(result, console)
     console.print(f"written to {harness.store(name, result)}\n")
     return True
-
-
-def root(error: BaseException) -> BaseException:
-    """Give the first of what went wrong together."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def summary(module: ModuleType) -> str:

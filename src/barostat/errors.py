@@ -110,3 +110,10 @@ class GuestDiedError(LabError):
     def __init__(self, message: str, *, console: str, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.console = console
+
+
+def first_fault(error: BaseException) -> BaseException:
+    """Find the first of what went wrong together: it is what the person should read."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -193,6 +193,8 @@ def test_without_a_stdout_nothing_is_left_to_write(monkeypatch: pytest.MonkeyPat
         patch.setattr(sys, "stdout", None)
         settle_stdout()
 
+        assert sys.stdout is None
+
 
 def test_what_the_machine_refuses_is_told_in_words(
     barostat: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

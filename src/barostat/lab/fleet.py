@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from barostat.errors import LabError
+from barostat.errors import LabError, first_fault
 from barostat.lab.acceleration import choose_accelerator
 from barostat.lab.disks import make_data_disk
 from barostat.lab.guests import DATA_DISK, Accelerator, GuestSpec
@@ -128,7 +128,7 @@ class Lab:
                 for spec in self._specs:
                     tasks.create_task(self.boot(spec))
         except BaseExceptionGroup as group:
-            raise _first_fault(group) from group
+            raise first_fault(group) from group
 
     async def _end(self) -> None:
         ends = (guest.stop() for guest in self.guests.values())
@@ -139,9 +139,3 @@ class Lab:
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
-
-
-def _first_fault(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

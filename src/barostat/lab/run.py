@@ -13,6 +13,7 @@ from collections.abc import Callable
 from barostat.core.policy import Policy
 from barostat.engine.loop import Balancer, Tick
 from barostat.engine.observe import FixedCapacity, FixedSettings
+from barostat.errors import first_fault
 from barostat.lab.report import Recorder, Report
 from barostat.lab.scenario import Scenario, ScenarioGuest
 from barostat.lab.stage import Stage
@@ -87,7 +88,7 @@ class _Run:
             self._recorder.start(self._clock())
             await self._play_all()
         except BaseExceptionGroup as group:
-            raise _root(group) from group
+            raise first_fault(group) from group
         self._stage.check()
         return self._recorder.report()
 
@@ -153,10 +154,3 @@ class _Run:
                 await asyncio.sleep(max(0.0, began + step.at_s - self._clock()))
                 await self._ready[name].wait()
                 await self._stage.play(step)
-
-
-def _root(error: BaseException) -> BaseException:
-    """Find the first fault in a group of them: it is what the person should read."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
