@@ -4,6 +4,7 @@ BarostatError
 ├── InputError              a person gave something that cannot be used; nothing was changed
 │   ├── SizeError           not a size of memory
 │   ├── SettingsError       a VM's settings break a rule; carries every fault
+│   ├── ConfigError         the daemon's configuration cannot be used; carries every fault
 │   ├── ScenarioError       a lab scenario that cannot be run; carries every fault
 │   └── UnknownGuestError   no VM of that name
 ├── HypervisorError         a guest's hypervisor did not do what was asked
@@ -11,6 +12,10 @@ BarostatError
 │   ├── DeadlineError       no answer in time
 │   ├── RefusedError        it answered no
 │   └── GuestGoneError      the guest ended
+├── HostError               the machine itself cannot be looked at
+├── ServiceError            the daemon does not answer, or could not do what was asked
+│   ├── NoDaemonError       no daemon runs there
+│   └── DeniedError         we may not ask it that
 └── LabError                a real guest could not be built, booted or talked to
     ├── MissingPackagesError
     └── GuestDiedError      carries the path of the guest's console log
@@ -20,15 +25,20 @@ from __future__ import annotations
 
 __all__ = [
     "BarostatError",
+    "ConfigError",
     "DeadlineError",
+    "DeniedError",
     "GuestDiedError",
     "GuestGoneError",
+    "HostError",
     "HypervisorError",
     "InputError",
     "LabError",
     "MissingPackagesError",
+    "NoDaemonError",
     "RefusedError",
     "ScenarioError",
+    "ServiceError",
     "SettingsError",
     "SizeError",
     "UnknownGuestError",
@@ -58,6 +68,14 @@ class SizeError(InputError):
 
 class SettingsError(InputError):
     """A VM's settings break one or more rules. `faults` holds a sentence for each."""
+
+    def __init__(self, message: str, *, faults: tuple[str, ...] = (), hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.faults = faults
+
+
+class ConfigError(InputError):
+    """The daemon's configuration cannot be used. `faults` holds a sentence for each."""
 
     def __init__(self, message: str, *, faults: tuple[str, ...] = (), hint: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -94,6 +112,22 @@ class RefusedError(HypervisorError):
 
 class GuestGoneError(HypervisorError):
     """The guest ended while it was spoken to."""
+
+
+class HostError(BarostatError):
+    """The machine itself cannot be looked at."""
+
+
+class ServiceError(BarostatError):
+    """The daemon does not answer, or could not do what was asked."""
+
+
+class NoDaemonError(ServiceError):
+    """No daemon runs there."""
+
+
+class DeniedError(ServiceError):
+    """We may not ask the daemon that."""
 
 
 class LabError(BarostatError):

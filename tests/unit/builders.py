@@ -102,6 +102,7 @@ def settings(
     buffer: int = 20,
     weight: int = 5000,
     enabled: bool = True,
+    paused: bool = False,
 ) -> MemorySettings:
     return MemorySettings(
         startup_bytes=startup * MIB,
@@ -110,6 +111,7 @@ def settings(
         buffer_percent=buffer,
         weight=weight,
         enabled=enabled,
+        paused=paused,
     )
 
 

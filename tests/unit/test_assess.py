@@ -23,6 +23,7 @@ def looked_at(
     has_settings: MemorySettings | None = None,
     fault: str | None = None,
     now: float = 100.0,
+    held: bool = False,
 ) -> Assessment:
     return assess(
         seen,
@@ -30,6 +31,7 @@ def looked_at(
         fault,
         previous,
         now_s=now,
+        held=held,
         tight=False,
         policy=POLICY,
     )
@@ -56,7 +58,7 @@ def test_a_guest_that_can_be_judged_has_a_line() -> None:
 
 
 def test_a_guest_without_settings_is_pinned() -> None:
-    item = assess(guest(), None, None, None, now_s=100, tight=False, policy=POLICY)
+    item = assess(guest(), None, None, None, now_s=100, held=False, tight=False, policy=POLICY)
 
     assert item.pinned is not None
     assert item.pinned.code is ReasonCode.NO_SETTINGS
@@ -96,6 +98,20 @@ def test_a_guest_that_is_switched_off_is_pinned() -> None:
 
     assert item.pinned is not None
     assert item.pinned.code is ReasonCode.DISABLED
+
+
+def test_a_guest_whose_operator_paused_it_is_pinned() -> None:
+    item = looked_at(guest(), has_settings=settings(paused=True))
+
+    assert item.pinned is not None
+    assert item.pinned.code is ReasonCode.HELD
+
+
+def test_every_guest_is_pinned_while_the_operator_holds_the_host() -> None:
+    item = looked_at(guest(), held=True)
+
+    assert item.pinned is not None
+    assert item.pinned.code is ReasonCode.HELD
 
 
 def test_a_guest_whose_words_cannot_be_believed_is_not_moved_on_what_it_said_before() -> None:

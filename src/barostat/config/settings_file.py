@@ -34,6 +34,7 @@ class SettingsFile(FileModel):
     buffer: int = DEFAULT_BUFFER_PERCENT
     weight: int = DEFAULT_WEIGHT
     enabled: bool = True
+    paused: bool = False
 
     def resolve(self, *, boot_bytes: int, ceiling_bytes: int) -> MemorySettings:
         """Fill in what was left out, from what the VM is made of."""
@@ -45,6 +46,7 @@ class SettingsFile(FileModel):
             buffer_percent=self.buffer,
             weight=self.weight,
             enabled=self.enabled,
+            paused=self.paused,
         )
 
 

@@ -72,6 +72,7 @@ def assess(
     previous: GuestState | None,
     *,
     now_s: float,
+    held: bool,
     tight: bool,
     policy: Policy,
 ) -> Assessment:
@@ -83,6 +84,7 @@ def assess(
         settings_fault: why what was said cannot be used.
         previous: what the last decision remembered of it.
         now_s: the snapshot's clock.
+        held: the operator holds every guest.
         tight: memory was short at the last decision.
         policy: the numbers to act by.
     """
@@ -90,7 +92,7 @@ def assess(
     kept = remembered(guest, sizes, previous, now_s=now_s)
     demand = estimate(kept.demand, guest, sizes, tight=tight, policy=policy)
     before = kept.with_demand(demand)
-    pinned = _pinned(guest, settings, settings_fault, now_s, policy)
+    pinned = _pinned(guest, settings, settings_fault, now_s=now_s, held=held, policy=policy)
     if settings is None or demand is None or pinned is not None:
         pinned = pinned or because(ReasonCode.NO_STATISTICS)
         halt = _halt(guest, sizes, before.wish, pinned)
@@ -121,7 +123,9 @@ def _pinned(
     guest: GuestObservation,
     settings: MemorySettings | None,
     settings_fault: str | None,
+    *,
     now_s: float,
+    held: bool,
     policy: Policy,
 ) -> Reason | None:
     """Say why a guest may not be moved at all, or None."""
@@ -131,6 +135,8 @@ def _pinned(
         return because(ReasonCode.NO_SETTINGS)
     if not settings.enabled:
         return because(ReasonCode.DISABLED)
+    if held or settings.paused:
+        return because(ReasonCode.HELD)
     if guest.run_state is not RunState.RUNNING and guest.run_state in PINNED_BY_STATE:
         return because(PINNED_BY_STATE[guest.run_state], since_s=now_s - guest.seen_at_s)
     return _unheard(guest, now_s, policy)

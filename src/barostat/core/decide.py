@@ -83,6 +83,7 @@ def _assess_all(snapshot: Snapshot, state: State, policy: Policy) -> dict[str, A
             snapshot.settings_faults.get(guest.name),
             state.guests.get(guest.name),
             now_s=snapshot.now_s,
+            held=snapshot.paused,
             tight=state.tight,
             policy=policy,
         )

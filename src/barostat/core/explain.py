@@ -56,6 +56,7 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.NO_SETTINGS: "it has no Dynamic Memory settings",
     ReasonCode.BAD_SETTINGS: "its settings cannot be used: {fault}",
     ReasonCode.DISABLED: "Dynamic Memory is off for it",
+    ReasonCode.HELD: "its operator has paused it: it keeps its size",
     ReasonCode.BOOTING: "its balloon driver has not spoken since it booted",
     ReasonCode.PAUSED: "it is paused",
     ReasonCode.MIGRATING: "it is being migrated or saved",

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from barostat.core.reasons import Reason
 from barostat.core.settings import MemorySettings
 
 __all__ = [
@@ -157,9 +158,19 @@ class GuestObservation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostObservation:
-    """The box: `capacity_bytes` is all that may be handed out to guests at this moment."""
+    """The box.
+
+    Attributes:
+        capacity_bytes: all that may be handed out to guests at this moment.
+        granting: False while the host itself is short: then no guest grows.
+        wanted_back_bytes: what guests must give back to the host itself.
+        alarms: what is wrong with the host, beside what the ledger finds.
+    """
 
     capacity_bytes: int
+    granting: bool = True
+    wanted_back_bytes: int = 0
+    alarms: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +192,7 @@ class Snapshot:
         settings: by guest; a guest without settings is held at its size.
         settings_faults: by guest, a sentence for settings that cannot be used.
         reservations: VMs that wait for their startup memory.
+        paused: the operator holds every guest of the host.
     """
 
     now_s: float
@@ -189,6 +201,7 @@ class Snapshot:
     settings: Mapping[str, MemorySettings] = field(default_factory=dict)
     settings_faults: Mapping[str, str] = field(default_factory=dict)
     reservations: tuple[Reservation, ...] = ()
+    paused: bool = False
 
 
 def read_statistics(raw: Mapping[str, object], *, limit_bytes: int) -> Statistics | None:

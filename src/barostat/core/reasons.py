@@ -39,6 +39,7 @@ class ReasonCode(enum.Enum):
     NO_SETTINGS = "no-settings"
     BAD_SETTINGS = "bad-settings"
     DISABLED = "disabled"
+    HELD = "held"
     BOOTING = "booting"
     PAUSED = "paused"
     MIGRATING = "migrating"

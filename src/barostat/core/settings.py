@@ -34,7 +34,8 @@ class MemorySettings:
         maximum_bytes: what it may grow to, startup to what its devices allow.
         buffer_percent: spare memory above its demand, in percent of the demand, 5 to 2000.
         weight: its rank when memory is short, 0 to 10000; means nothing while there is plenty.
-        enabled: False holds the VM at the size it has.
+        enabled: False holds the VM at the size it has: Dynamic Memory is off for it.
+        paused: its operator holds it at the size it has for a while.
     """
 
     startup_bytes: int
@@ -43,6 +44,7 @@ class MemorySettings:
     buffer_percent: int = DEFAULT_BUFFER_PERCENT
     weight: int = DEFAULT_WEIGHT
     enabled: bool = True
+    paused: bool = False
 
 
 def setting_faults(
@@ -92,8 +94,8 @@ def _size_faults(settings: MemorySettings, devices_bytes: int | None) -> list[st
 def change_faults(old: MemorySettings, new: MemorySettings) -> tuple[str, ...]:
     """Say what of a change may not be done while the VM runs.
 
-    Startup is fixed, minimum may fall, maximum may rise; buffer, weight and enabled may change
-    either way (Hyper-V's rules for a running VM).
+    Startup is fixed, minimum may fall, maximum may rise; buffer, weight, enabled and paused may
+    change either way (Hyper-V's rules for a running VM).
     """
     faults = []
     if new.startup_bytes != old.startup_bytes:

@@ -43,6 +43,10 @@ class Balancer:
         on_outcome: told of the end of every operation.
         moving: False decides and tells, and moves nothing.
         clock: monotonic seconds.
+
+    Attributes:
+        policy: the numbers to act by; may be replaced between two passes.
+        paused: the operator holds every guest at its size.
     """
 
     def __init__(
@@ -60,7 +64,8 @@ class Balancer:
         self._hypervisor = hypervisor
         self._settings = settings
         self._host = host
-        self._policy = policy or Policy()
+        self.policy = policy or Policy()
+        self.paused = False
         self._on_tick = on_tick
         self._on_outcome = on_outcome
         self._moving = moving
@@ -91,7 +96,7 @@ class Balancer:
                 actor.perform(tick.decision.moves)
             async with self._ticked:
                 self._ticked.notify_all()
-            due_s = max(due_s + self._policy.tick_s, self._clock())
+            due_s = max(due_s + self.policy.tick_s, self._clock())
             try:
                 async with asyncio.timeout(due_s - self._clock()):
                     await stop.wait()
@@ -107,9 +112,10 @@ class Balancer:
             self._host,
             clock=self._clock,
             reservations=tuple(self._reservations.values()),
+            paused=self.paused,
         )
         seen_s = self._clock()
-        decision = decide(snapshot, self._state, self._policy)
+        decision = decide(snapshot, self._state, self.policy)
         self._state = decision.state if self._moving else unmoved(decision)
         self._admitted = {
             item for item in snapshot.reservations if item.guest in self._state.admitted

@@ -29,8 +29,15 @@ class SettingsSource(Protocol):
 class HostSource(Protocol):
     """What the box has."""
 
-    def observe(self) -> HostObservation:
-        """Look at the box now."""
+    async def observe(self, guests: Sequence[GuestObservation]) -> HostObservation:
+        """Look at the box now.
+
+        Args:
+            guests: those that were just seen on it.
+
+        Raises:
+            HostError: it cannot be looked at, and never could be.
+        """
         ...
 
 
@@ -51,7 +58,7 @@ class FixedCapacity:
 
     capacity_bytes: int
 
-    def observe(self) -> HostObservation:
+    async def observe(self, guests: Sequence[GuestObservation]) -> HostObservation:  # noqa: ARG002 - whoever they are
         """Say the capacity."""
         return HostObservation(capacity_bytes=self.capacity_bytes)
 
@@ -63,6 +70,7 @@ async def take_snapshot(
     *,
     clock: Callable[[], float],
     reservations: Sequence[Reservation] = (),
+    paused: bool = False,
 ) -> Snapshot:
     """Look at everything once.
 
@@ -72,6 +80,7 @@ async def take_snapshot(
         host: the box.
         clock: monotonic seconds; the snapshot's moment is when the last guest has answered.
         reservations: VMs that wait for their startup memory.
+        paused: the operator holds every guest.
     """
     guests = await hypervisor.observe(now_s=clock())
     known: dict[str, MemorySettings] = {}
@@ -89,11 +98,13 @@ async def take_snapshot(
             faults[guest.name] = "; ".join(broken)
         else:
             known[guest.name] = found
+    box = await host.observe(guests)
     return Snapshot(
         now_s=clock(),
-        host=host.observe(),
+        host=box,
         guests=tuple(sorted(guests, key=lambda guest: guest.name)),
         settings=known,
         settings_faults=faults,
         reservations=tuple(reservations),
+        paused=paused,
     )

@@ -7,11 +7,12 @@ longer than its deadline, and a guest that hangs never delays another.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from barostat.core.observation import Devices, GuestObservation
+from barostat.errors import HypervisorError
 
 __all__ = ["BalloonWish", "Hypervisor", "PlugWish", "Wish"]
 
@@ -36,6 +37,14 @@ Wish = BalloonWish | PlugWish
 
 class Hypervisor(Protocol):
     """Guests of one kind, seen and resized."""
+
+    @property
+    def faults(self) -> Mapping[str, HypervisorError]:
+        """Why something that should be a guest, or a whole connection, is not seen; by name.
+
+        As of the last look. A guest that is seen as UNREACHABLE is among them too.
+        """
+        ...
 
     async def observe(self, *, now_s: float) -> Sequence[GuestObservation]:
         """Look at every guest at once, each within its own deadline.

@@ -13,7 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from barostat.core.observation import Devices, GuestObservation
-from barostat.errors import DeadlineError, GuestGoneError, InputError, UnknownGuestError
+from barostat.errors import (
+    DeadlineError,
+    GuestGoneError,
+    HypervisorError,
+    InputError,
+    UnknownGuestError,
+)
 from barostat.hypervisors.base import Wish
 from barostat.hypervisors.refusals import check_wish
 from barostat.hypervisors.simulated_guest import SimulatedGuest
@@ -40,6 +46,11 @@ class SimulatedHypervisor:
         self._clock = clock
         self._seed = seed
         self._guests: dict[str, SimulatedGuest] = {}
+
+    @property
+    def faults(self) -> Mapping[str, HypervisorError]:
+        """Nothing: what is not answering is still seen."""
+        return {}
 
     @property
     def guests(self) -> Mapping[str, SimulatedGuest]:

@@ -1,0 +1,1 @@
+"""The daemon's HTTP API on a UNIX socket, and the values that it speaks in."""
