@@ -1,0 +1,107 @@
+"""A libvirt domain's XML, read and written as little as its memory needs. Pure: text in, text out.
+
+libvirt writes sizes in KiB with a unit beside them, people in any unit. What is not touched stays
+as it was, foreign namespaces and their prefixes too.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Final
+from xml.etree import ElementTree as ET
+
+from barostat.errors import InputError
+from barostat.units import GIB, KIB, MIB, TIB
+
+__all__ = ["child", "parse_domain", "print_domain", "set_size", "size_bytes"]
+
+# libvirt's scaled integers (docs/formatdomain: "memory"): powers of 2 with "i" or alone, of 10
+# with "B" behind.
+_UNITS: Final = {
+    "b": 1,
+    "bytes": 1,
+    "k": KIB,
+    "kib": KIB,
+    "kb": 10**3,
+    "m": MIB,
+    "mib": MIB,
+    "mb": 10**6,
+    "g": GIB,
+    "gib": GIB,
+    "gb": 10**9,
+    "t": TIB,
+    "tib": TIB,
+    "tb": 10**12,
+}
+
+
+def parse_domain(xml: str) -> ET.Element:
+    """Parse a domain's XML.
+
+    Raises:
+        InputError: it is not the XML of a domain.
+    """
+    if "<!DOCTYPE" in xml:  # nothing that libvirt writes; entities have no business here
+        raise InputError("the domain's XML has a document type", hint="remove it")
+    try:
+        for _, (prefix, uri) in ET.iterparse(io.StringIO(xml), events=("start-ns",)):  # noqa: S314
+            _keep_prefix(prefix, uri)
+        root = ET.fromstring(xml)  # noqa: S314 - without a document type there is nothing to expand
+    except ET.ParseError as error:
+        raise InputError(
+            f"this is not XML: {error}", hint="give what `virsh dumpxml` prints"
+        ) from error
+    if root.tag != "domain":
+        raise InputError(
+            f"this is the XML of a <{root.tag}>, not of a <domain>",
+            hint="give what `virsh dumpxml` prints",
+        )
+    return root
+
+
+def _keep_prefix(prefix: str, uri: str) -> None:
+    try:
+        ET.register_namespace(prefix, uri)
+    except ValueError:  # one of ElementTree's own, "ns0": it will make one up again
+        return
+
+
+def print_domain(root: ET.Element) -> str:
+    """Print a domain's XML, indented as libvirt does it."""
+    ET.indent(root, "  ")
+    return ET.tostring(root, encoding="unicode") + "\n"
+
+
+def size_bytes(element: ET.Element) -> int:
+    """Read an element's size, in KiB where no unit is given.
+
+    Raises:
+        InputError: it is no size.
+    """
+    unit = element.get("unit", "KiB").lower()
+    text = (element.text or "").strip()
+    if unit not in _UNITS or not text.isdecimal():
+        raise InputError(
+            f'<{element.tag}> of the domain is "{text}" {element.get("unit", "KiB")}: no size',
+            hint="correct it with `virsh edit`; nothing was changed",
+        )
+    return int(text) * _UNITS[unit]
+
+
+def set_size(element: ET.Element, size: int) -> None:
+    """Write a size in bytes, in KiB as libvirt does it."""
+    element.set("unit", "KiB")
+    element.text = str(size // KIB)
+
+
+def child(parent: ET.Element, path: str) -> ET.Element:
+    """Find an element below another, making what is missing on the way."""
+    for tag in _steps(path):
+        found = parent.find(tag)
+        parent = ET.SubElement(parent, tag) if found is None else found
+    return parent
+
+
+def _steps(path: str) -> Iterator[str]:
+    yield from path.split("/")
