@@ -1,9 +1,9 @@
 """What the lab needs of the machine, and how to get it.
 
 The lab's tools are Debian packages; they are installed only when they are missing and only for
-root. Anyone else is told the one command to run. What only guests need, a kernel and busybox, is
-not among them: it is unpacked into the lab's cache (`archives.py`), because nobody wants /boot
-changed by a demo.
+root. Anyone else is told the one command to run. Libvirt is among them only for who asks for it.
+What only guests need, a kernel and busybox, is not: it is unpacked into the lab's cache
+(`archives.py`), because nobody wants /boot changed by a demo.
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ from typing import Final
 
 from barostat.errors import LabError, MissingPackagesError
 
-__all__ = ["Progress", "ensure_packages", "missing_packages"]
+__all__ = [
+    "Progress",
+    "ensure_packages",
+    "find_command",
+    "missing_libvirt_packages",
+    "missing_packages",
+]
 
 Progress = Callable[[str], None]
 """Takes one line of text that says what is being done."""
@@ -30,6 +36,15 @@ COMMANDS: Final = {
 }
 """The command that must be found, and the Debian package that has it."""
 
+LIBVIRT_COMMANDS: Final = {
+    "libvirtd": "libvirt-daemon-system",
+    "virsh": "libvirt-clients",
+    "unshare": "util-linux",
+    "nsenter": "util-linux",
+    "mount": "mount",
+}
+"""The same for guests that libvirt runs. The first brings QEMU's driver and libvirt's users."""
+
 STATIC_LIBC: Final = (Path("/usr/lib/x86_64-linux-gnu/libc.a"), "libc6-dev")
 """The guest has no shared libraries: its one program is linked statically."""
 
@@ -37,9 +52,27 @@ APT_TIMEOUT_S: Final = 300
 """All of it takes 25 s on a fast line; beyond this the mirror is down."""
 
 
+def find_command(command: str) -> str | None:
+    """Find a command, also one that only an administrator's path has."""
+    path = os.environ.get("PATH", os.defpath)
+    return shutil.which(command, path=f"{path}:/usr/sbin:/sbin")
+
+
+def missing_libvirt_packages(
+    *, which: Callable[[str], str | None] = find_command
+) -> tuple[str, ...]:
+    """Name the Debian packages that a libvirtd of the lab needs and the machine lacks.
+
+    Args:
+        which: finds a command's path; the tests have their own.
+    """
+    missing = (package for command, package in LIBVIRT_COMMANDS.items() if which(command) is None)
+    return tuple(dict.fromkeys(missing))
+
+
 def missing_packages(
     *,
-    which: Callable[[str], str | None] = shutil.which,
+    which: Callable[[str], str | None] = find_command,
     static_libc: Path = STATIC_LIBC[0],
 ) -> tuple[str, ...]:
     """Name the Debian packages that the lab needs and the machine lacks.
