@@ -6,6 +6,7 @@ BarostatError
 │   ├── SettingsError       a VM's settings break a rule; carries every fault
 │   ├── ConfigError         the daemon's configuration cannot be used; carries every fault
 │   ├── ScenarioError       a lab scenario that cannot be run; carries every fault
+│   ├── ConflictError       somebody else changed it meanwhile
 │   └── UnknownGuestError   no VM of that name
 ├── HypervisorError         a guest's hypervisor did not do what was asked
 │   ├── UnreachableError    nobody answers, or what answers is not QMP
@@ -26,6 +27,7 @@ from __future__ import annotations
 __all__ = [
     "BarostatError",
     "ConfigError",
+    "ConflictError",
     "DeadlineError",
     "DeniedError",
     "GuestDiedError",
@@ -88,6 +90,10 @@ class ScenarioError(InputError):
     def __init__(self, message: str, *, faults: tuple[str, ...] = (), hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.faults = faults
+
+
+class ConflictError(InputError):
+    """Somebody else changed meanwhile what was to be changed."""
 
 
 class UnknownGuestError(InputError):

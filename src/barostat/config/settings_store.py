@@ -2,7 +2,7 @@
 
 A store gives and takes what an operator wrote: what was left out stays left out, and has its
 default from what the VM is made of. Reading never changes anything, and a write is whole or not at
-all.
+all. What somebody else wrote meanwhile is never overwritten unseen.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ class SettingsStore(Protocol):
         """
         ...
 
+    def place_of(self, guest: str) -> str:
+        """Say for people where a VM's settings stand: a file's path, or which domain's metadata."""
+        ...
+
     async def read(self, guest: str) -> SettingsFile | None:
         """Read what was written for a VM, running or not; None if nothing was.
 
@@ -36,10 +40,18 @@ class SettingsStore(Protocol):
         """
         ...
 
-    async def write(self, guest: str, settings: SettingsFile | None) -> None:
+    async def write(
+        self, guest: str, settings: SettingsFile | None, *, before: SettingsFile | None
+    ) -> None:
         """Write a VM's settings, for now and for its next start; None takes them away.
 
+        Args:
+            guest: its name.
+            settings: all of them.
+            before: what `read` said, and these are made from.
+
         Raises:
+            ConflictError: something else than `before` stands there by now; it was left alone.
             UnknownGuestError, HypervisorError, InputError: nothing was changed.
         """
         ...

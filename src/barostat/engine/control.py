@@ -1,0 +1,315 @@
+"""What an operator may ask of a running balancer: what is, why, and other settings.
+
+Nothing here moves memory: a change is written where the settings of a VM stand, and the next tick
+finds it there, as it would find an edit by hand. A change is judged whole against what is in force
+and what the VM is made of; with any fault nothing is written. One change at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from barostat.config.settings_file import SettingsFile, SettingsPatch
+from barostat.config.settings_store import SettingsStore
+from barostat.core.observation import GuestObservation
+from barostat.core.settings import (
+    SMALLEST_MINIMUM_BYTES,
+    MemorySettings,
+    change_faults,
+    setting_faults,
+)
+from barostat.engine.loop import Balancer, Tick
+from barostat.errors import HypervisorError, ServiceError, SettingsError, UnknownGuestError
+from barostat.hypervisors.base import Hypervisor
+
+__all__ = ["Control", "GuestSettings", "HostPause", "SettingsChange", "unknown_guest"]
+
+FIRST_TICK_DEADLINE_S: Final = 5.0
+"""A first look may have to wait for slow hypervisors; who asks should not wait longer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestSettings:
+    """The settings of one VM.
+
+    Attributes:
+        guest: its name.
+        running: it is seen, running or not answering; False: it is off.
+        place: where its settings stand, for people.
+        written: what was written there; None: nothing.
+        in_force: what that comes to, with what was left out filled in from what the VM is made
+            of; None without settings, with settings that cannot be used, or while it is off.
+        faults: why what is written cannot be used.
+    """
+
+    guest: str
+    running: bool
+    place: str
+    written: SettingsFile | None
+    in_force: MemorySettings | None
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsChange:
+    """What a change did: the settings before and after it. Equal ones: there was nothing to do."""
+
+    before: GuestSettings
+    after: GuestSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostPause:
+    """Whether every guest of the host was and is held at its size."""
+
+    before: bool
+    after: bool
+
+
+async def _nobody() -> Sequence[str]:
+    return ()
+
+
+class Control:
+    """What an operator may ask of a balancer.
+
+    Args:
+        balancer: the one that runs; its `on_tick` must tell `on_tick` of this.
+        hypervisor: whose guests it balances.
+        settings: where the settings of VMs stand.
+        moving: False where the balancer moves nothing; only said, not enforced, here.
+        pause_marker: a file that stands while the host is paused, so that the pause outlives a
+            restart; None forgets it.
+        powered_off: names the VMs that are known and do not run.
+        clock: the balancer's monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        balancer: Balancer,
+        hypervisor: Hypervisor,
+        settings: SettingsStore,
+        *,
+        moving: bool = True,
+        pause_marker: Path | None = None,
+        powered_off: Callable[[], Awaitable[Sequence[str]]] = _nobody,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.moving = moving
+        self.powered_off = powered_off
+        self._balancer = balancer
+        self._hypervisor = hypervisor
+        self._settings = settings
+        self._pause_marker = pause_marker
+        self._clock = clock
+        self._newest: Tick | None = None
+        self._ticked = asyncio.Event()
+        self._changing = asyncio.Lock()
+        if pause_marker is not None:
+            balancer.paused = pause_marker.exists()
+
+    def on_tick(self, tick: Tick) -> None:
+        """Take note of the newest pass."""
+        self._newest = tick
+        self._ticked.set()
+
+    @property
+    def newest(self) -> Tick | None:
+        """The newest pass, None before the first."""
+        return self._newest
+
+    @property
+    def age_s(self) -> float | None:
+        """How long ago the newest pass looked, None before the first."""
+        return None if self._newest is None else self._clock() - self._newest.snapshot.now_s
+
+    @property
+    def paused(self) -> bool:
+        """Whether every guest of the host is held at its size."""
+        return self._balancer.paused
+
+    @property
+    def faults(self) -> Mapping[str, HypervisorError]:
+        """Why something that should be a guest, or a whole connection, is not seen; by name."""
+        return self._hypervisor.faults
+
+    async def tick(self) -> Tick:
+        """Give the newest pass; wait for the first one.
+
+        Raises:
+            ServiceError: there was none in time.
+        """
+        try:
+            async with asyncio.timeout(FIRST_TICK_DEADLINE_S):
+                await self._ticked.wait()
+        except TimeoutError:
+            pass
+        if self._newest is None:
+            raise ServiceError(
+                f"the guests were not looked at yet, within {FIRST_TICK_DEADLINE_S:g} s",
+                hint="ask again; the daemon's log says what it waits for",
+            )
+        return self._newest
+
+    async def settings(self, guest: str) -> GuestSettings:
+        """Say what a VM's settings are, running or not.
+
+        Raises:
+            SettingsError: something is written that cannot be read.
+            UnknownGuestError, HypervisorError, ServiceError.
+        """
+        return self._stand(guest, await self._seen(guest), await self._written(guest))
+
+    async def change(self, guest: str, patch: SettingsPatch) -> SettingsChange:
+        """Change a VM's settings; what the patch leaves out stays.
+
+        A VM without settings gets Hyper-V's defaults for what the patch leaves out, and with them
+        Dynamic Memory; `enabled` alone gives it just these.
+
+        Raises:
+            SettingsError: with all faults at once.
+            ConflictError: somebody else changed them meanwhile.
+            UnknownGuestError, HypervisorError, ServiceError: as they say.
+            In every case nothing was changed.
+        """
+        async with self._changing:
+            seen, written = await self._seen(guest), await self._written(guest)
+            before = self._stand(guest, seen, written)
+            if written is None and not _gives_settings(patch):
+                return SettingsChange(before=before, after=_left(before, patch))
+            wanted = patch.applied_to(written)
+            after = self._stand(guest, seen, wanted)
+            _check(before, after, seen)
+            if wanted != written:
+                await self._settings.write(guest, wanted, before=written)
+            return SettingsChange(before=before, after=after)
+
+    async def pause_host(self, *, paused: bool) -> HostPause:
+        """Hold every guest of the host at its size, or let them be balanced again.
+
+        Raises:
+            ServiceError: it cannot be noted for a restart; nothing was changed.
+        """
+        async with self._changing:
+            before = self._balancer.paused
+            if self._pause_marker is not None:
+                await asyncio.to_thread(_mark, self._pause_marker, paused)
+            self._balancer.paused = paused
+            return HostPause(before=before, after=paused)
+
+    async def known(self) -> tuple[str, ...]:
+        """Name every VM that is known, running or not."""
+        tick = await self.tick()
+        running = {guest.name for guest in tick.snapshot.guests}
+        return tuple(sorted(running | set(await self.powered_off())))
+
+    async def _seen(self, guest: str) -> GuestObservation | None:
+        tick = await self.tick()
+        return next((item for item in tick.snapshot.guests if item.name == guest), None)
+
+    async def _written(self, guest: str) -> SettingsFile | None:
+        try:
+            return await self._settings.read(guest)
+        except UnknownGuestError as error:
+            raise unknown_guest(guest, await self.known()) from error
+
+    def _stand(
+        self, guest: str, seen: GuestObservation | None, written: SettingsFile | None
+    ) -> GuestSettings:
+        """Say how the settings stand that are, or would be, written."""
+        in_force, faults = _in_force(seen, written)
+        return GuestSettings(
+            guest=guest,
+            running=seen is not None,
+            place=self._settings.place_of(guest),
+            written=written,
+            in_force=in_force,
+            faults=faults,
+        )
+
+
+def _in_force(
+    seen: GuestObservation | None, written: SettingsFile | None
+) -> tuple[MemorySettings | None, tuple[str, ...]]:
+    """Fill in what was left out, and judge it. While a VM is off only what is said is judged."""
+    if written is None:
+        return None, ()
+    if seen is None:
+        return None, setting_faults(_as_said(written))
+    found = _resolved(seen, written)
+    faults = setting_faults(found, devices_bytes=seen.devices.ceiling_bytes)
+    return (None if faults else found), faults
+
+
+def _resolved(seen: GuestObservation, written: SettingsFile) -> MemorySettings:
+    devices = seen.devices
+    return written.resolve(boot_bytes=devices.boot_bytes, ceiling_bytes=devices.ceiling_bytes)
+
+
+def _as_said(written: SettingsFile) -> MemorySettings:
+    """Make settings of what was written, with nothing in them that could be a fault but that."""
+    said = (written.startup, written.minimum, written.maximum, SMALLEST_MINIMUM_BYTES)
+    boot = next(size for size in said if size is not None)
+    return written.resolve(boot_bytes=boot, ceiling_bytes=max(boot, written.minimum or 0))
+
+
+def _gives_settings(patch: SettingsPatch) -> bool:
+    """Say whether a patch turns Dynamic Memory on for a VM that has no settings."""
+    asked = patch.model_fields_set
+    return bool(asked - {"enabled", "paused"} or patch.enabled)
+
+
+def _left(before: GuestSettings, patch: SettingsPatch) -> GuestSettings:
+    """Leave a VM without settings as it is; a pause of it would mean nothing."""
+    if patch.paused:
+        raise SettingsError(
+            f'VM "{before.guest}" has no Dynamic Memory settings: there is nothing to pause',
+            hint=f"it keeps its size anyway; `barostat enable {before.guest}` gives it settings",
+        )
+    return before
+
+
+def _check(before: GuestSettings, after: GuestSettings, seen: GuestObservation | None) -> None:
+    """Refuse what breaks a rule of settings, or of changing them while the VM runs."""
+    faults = list(after.faults)
+    if seen is not None and after.written is not None:
+        wished = _resolved(seen, after.written)
+        faults += change_faults(before.in_force or _unset(seen, wished), wished)
+    if faults:
+        raise SettingsError(
+            f'settings of VM "{after.guest}" cannot be changed so: ' + "; ".join(faults),
+            faults=tuple(faults),
+            hint="correct what is named above; nothing was changed",
+        )
+
+
+def _unset(seen: GuestObservation, wished: MemorySettings) -> MemorySettings:
+    """Say what holds for a VM without settings: only its startup is settled, by its boot."""
+    return replace(wished, startup_bytes=seen.devices.boot_bytes)
+
+
+def _mark(marker: Path, present: bool) -> None:
+    try:
+        if present:
+            marker.touch()
+        else:
+            marker.unlink(missing_ok=True)
+    except OSError as error:
+        raise ServiceError(
+            f"the pause cannot be noted in {marker}: {error.strerror}",
+            hint="it would be forgotten at a restart, so nothing was changed",
+        ) from error
+
+
+def unknown_guest(guest: str, known: Collection[str]) -> UnknownGuestError:
+    """Say that no VM has this name, and which one may be meant."""
+    near = difflib.get_close_matches(guest, known, n=1)
+    there = "there are: " + ", ".join(known) if known else "there is none at all"
+    hint = f'did you mean "{near[0]}"?' if near else there
+    return UnknownGuestError(f'there is no VM "{guest}"', hint=hint)
