@@ -58,6 +58,8 @@ class Adversary(RuleBasedStateMachine):
         self.reservations: dict[str, Reservation] = {}
         self.shrinks: dict[str, Shrink] = {}
         self.excused = False
+        self.granting = True
+        self.wanted_back_bytes = 0
 
     # The world.
 
@@ -175,6 +177,14 @@ class Adversary(RuleBasedStateMachine):
         self.excused = self.excused or capacity * MIB < self.capacity_bytes
         self.capacity_bytes = capacity * MIB
 
+    @rule(wanted=st.sampled_from([0, 0, 16, 100, 600, 4000]))
+    def host_brakes(self, wanted: int) -> None:
+        self.granting, self.wanted_back_bytes = False, wanted * MIB
+
+    @rule()
+    def host_lets_its_brakes_go(self) -> None:
+        self.granting, self.wanted_back_bytes = True, 0
+
     @rule(
         data=st.data(),
         weight=st.integers(0, 10_000),
@@ -201,6 +211,7 @@ class Adversary(RuleBasedStateMachine):
         decision = self._decide(seen)
         self._check_accounts(decision)
         self._check_grants(decision, seen)
+        self._check_brakes(decision)
         for found in decision.guests:
             self._check_move(decision, found, seen[found.guest])
         if not carried_out:
@@ -220,7 +231,11 @@ class Adversary(RuleBasedStateMachine):
     def _decide(self, seen: dict[str, GuestObservation]) -> Decision:
         snapshot = Snapshot(
             now_s=self.now_s,
-            host=HostObservation(capacity_bytes=self.capacity_bytes),
+            host=HostObservation(
+                capacity_bytes=self.capacity_bytes,
+                granting=self.granting,
+                wanted_back_bytes=self.wanted_back_bytes,
+            ),
             guests=tuple(seen.values()),
             settings=dict(self.settings),
             reservations=tuple(self.reservations.values()),
@@ -253,6 +268,13 @@ class Adversary(RuleBasedStateMachine):
             if move.kind is MoveKind.GROW
         )
         assert granted <= max(0, in_hand)
+
+    def _check_brakes(self, decision: Decision) -> None:
+        """While the host brakes nobody grows, nobody new may start, and nothing is given away."""
+        if self.granting:
+            return
+        assert not any(move.kind is MoveKind.GROW for move in decision.moves)
+        assert decision.state.admitted <= self.state.admitted
 
     def _as_seen(self, guest: Guest, seen: GuestObservation) -> int:
         granted = 0

@@ -24,7 +24,7 @@ from barostat.core.observation import (
     Statistics,
 )
 from barostat.core.policy import Policy
-from barostat.core.reasons import ReasonCode
+from barostat.core.reasons import Reason, ReasonCode
 from barostat.core.settings import MemorySettings
 from barostat.units import MIB
 
@@ -171,6 +171,10 @@ class Host:
         at: float = 100.0,
         reservations: Sequence[Reservation] = (),
         faults: Mapping[str, str] | None = None,
+        granting: bool = True,
+        wanted_back: int = 0,
+        alarms: Sequence[Reason] = (),
+        unfit: Mapping[str, Reason] | None = None,
     ) -> Decision:
         """Decide, and remember. Guests without settings of their own get the usual ones."""
         known = {seen.name: self.settings.get(seen.name, settings()) for seen in guests}
@@ -178,7 +182,13 @@ class Host:
             known.pop(name, None)
         snapshot = Snapshot(
             now_s=at,
-            host=HostObservation(capacity_bytes=self.capacity * MIB),
+            host=HostObservation(
+                capacity_bytes=self.capacity * MIB,
+                granting=granting,
+                wanted_back_bytes=wanted_back * MIB,
+                alarms=tuple(alarms),
+                unfit=unfit or {},
+            ),
             guests=tuple(sorted(guests, key=lambda seen: seen.name)),
             settings=known,
             settings_faults=faults or {},

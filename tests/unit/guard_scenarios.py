@@ -12,6 +12,7 @@ from barostat.core.ledger import Ledger
 from barostat.core.moves import MoveKind
 from barostat.core.observation import Devices, GuestObservation, Reservation, RunState, Statistics
 from barostat.core.plan import plan
+from barostat.core.reasons import ReasonCode, because
 from barostat.units import MIB
 
 PLENTY = 1 << 60
@@ -99,6 +100,38 @@ def a_grant_on_its_way_is_not_made_again_when_its_guest_is_reset() -> bool:
     after = guest("a", used=300, at=101, disturbed=101), guest("b", used=1000, at=101)
     decision = host.tick(*after, at=101)
     return granted + of(decision, "b").promised_bytes <= 2600 * MIB
+
+
+# The host itself.
+
+
+def nobody_grows_on_a_host_that_is_itself_short() -> bool:
+    decision = Host().tick(guest(used=950), granting=False)
+    return kinds(decision) == [] and decision.in_hand_bytes > 0
+
+
+def a_grow_under_way_ends_when_the_host_is_itself_short() -> bool:
+    host = Host()
+    host.tick(guest(used=950, at=100), at=100)
+    return kinds(host.tick(guest(used=950, at=101), at=101, granting=False)) == [MoveKind.CANCEL]
+
+
+def nobody_starts_on_a_host_that_is_itself_short() -> bool:
+    new = Reservation(guest="new", size_bytes=400 * MIB)
+    decision = Host().tick(guest(used=500), reservations=[new], granting=False)
+    return decision.state.admitted == frozenset()
+
+
+def a_host_that_wants_memory_back_has_it_from_the_guests() -> bool:
+    decision = Host().tick(guest(used=500), granting=False, wanted_back=200)
+    return sum(move.from_bytes - move.to_bytes for move in decision.moves) >= 200 * MIB
+
+
+def what_a_guest_gives_and_the_host_does_not_get_is_not_given_to_another() -> bool:
+    host = Host(2060)
+    why = because(ReasonCode.HUGEPAGES)
+    decision = host.tick(guest("huge", used=100), guest("busy", used=900), unfit={"huge": why})
+    return kinds(decision, "huge") == []
 
 
 # What a guest keeps.

@@ -11,7 +11,7 @@ from barostat.core.guest_state import GuestState
 from barostat.core.lines import claim_of, least_bytes
 from barostat.core.moves import Line, MoveKind
 from barostat.core.observation import GuestObservation, RunState
-from barostat.core.reasons import ReasonCode
+from barostat.core.reasons import Reason, ReasonCode, because
 from barostat.core.settings import MemorySettings
 from barostat.units import MIB
 
@@ -24,11 +24,13 @@ def looked_at(
     fault: str | None = None,
     now: float = 100.0,
     held: bool = False,
+    unfit: Reason | None = None,
 ) -> Assessment:
     return assess(
         seen,
         has_settings or settings(),
         fault,
+        unfit,
         previous,
         now_s=now,
         held=held,
@@ -58,12 +60,27 @@ def test_a_guest_that_can_be_judged_has_a_line() -> None:
 
 
 def test_a_guest_without_settings_is_pinned() -> None:
-    item = assess(guest(), None, None, None, now_s=100, held=False, tight=False, policy=POLICY)
+    item = assess(
+        guest(), None, None, None, None, now_s=100, held=False, tight=False, policy=POLICY
+    )
 
     assert item.pinned is not None
     assert item.pinned.code is ReasonCode.NO_SETTINGS
     assert item.line is None
     assert item.holds == (item.pinned,)
+
+
+def test_a_guest_whose_memory_cannot_be_freed_is_pinned_and_says_why() -> None:
+    huge = because(ReasonCode.HUGEPAGES)
+
+    assert looked_at(guest(), unfit=huge).holds == (huge,)
+    assert looked_at(replace(guest(), statistics=None), unfit=huge).holds == (huge,)
+
+
+def test_a_guest_whose_memory_cannot_be_freed_is_held_by_its_operator_first() -> None:
+    off = looked_at(guest(), has_settings=settings(enabled=False), unfit=because(ReasonCode.LOCKED))
+
+    assert [why.code for why in off.holds] == [ReasonCode.DISABLED]
 
 
 def test_a_guest_whose_settings_cannot_be_used_is_pinned_and_says_why() -> None:

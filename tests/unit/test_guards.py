@@ -87,6 +87,36 @@ GUARDS = [
         scenarios.a_grant_on_its_way_is_not_made_again_when_its_guest_is_reset,
     ),
     Guard(
+        "nobody grows while the host itself is short",
+        f"{CORE}.plan._may_grow",
+        given(True),
+        scenarios.nobody_grows_on_a_host_that_is_itself_short,
+    ),
+    Guard(
+        "what is not taken yet is recalled when the host itself is short",
+        f"{CORE}.outstanding._recalled",
+        given(False),
+        scenarios.a_grow_under_way_ends_when_the_host_is_itself_short,
+    ),
+    Guard(
+        "nobody starts while the host itself is short",
+        f"{CORE}.admission._covered",
+        lambda item, ledger, **_: item.size_bytes <= ledger.in_hand_bytes,
+        scenarios.nobody_starts_on_a_host_that_is_itself_short,
+    ),
+    Guard(
+        "what the host wants back comes from the guests, not out of the ledger",
+        f"{CORE}.decide._owed_bytes",
+        lambda _ledger, wanted: wanted,
+        scenarios.a_host_that_wants_memory_back_has_it_from_the_guests,
+    ),
+    Guard(
+        "a guest whose memory cannot be freed is not asked for it",
+        f"{CORE}.assess._fake",
+        given(None),
+        scenarios.what_a_guest_gives_and_the_host_does_not_get_is_not_given_to_another,
+    ),
+    Guard(
         "nothing goes below the minimum",
         f"{CORE}.lines._guaranteed_bytes",
         given(0),

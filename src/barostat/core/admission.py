@@ -40,6 +40,7 @@ def admit(
     before: Mapping[str, int],
     lines: Sequence[Line],
     ledger: Ledger,
+    granting: bool = True,
 ) -> Admission:
     """Promise waiting VMs their startup memory.
 
@@ -49,6 +50,7 @@ def admit(
         before: what was promised earlier to VMs that were not seen at the last decision.
         lines: guests that could be asked to give.
         ledger: opened for every guest; what is promised here is entered.
+        granting: False while the host itself is short: then those that wait go on waiting.
     """
     waiting = [item for item in reservations if item.guest not in running]
     starting = [item for item in waiting if _may_be_starting(item, before)]
@@ -62,7 +64,7 @@ def admit(
         possible = _obtainable_bytes(lines, ledger) - awaited
         if item.size_bytes > possible:
             refused.append(_no_room(item, possible))
-        elif awaited or item.size_bytes > ledger.in_hand_bytes:
+        elif awaited or not _covered(item, ledger, granting=granting):
             awaited += item.size_bytes
         else:
             ledger.promise(item.guest, item.size_bytes)
@@ -74,6 +76,11 @@ def _may_be_starting(item: Reservation, before: Mapping[str, int]) -> bool:
     """Say whether a VM was admitted already; if it asks for more by now, it was not."""
     # SAFETY: a VM that was admitted may be taking its memory now, whatever else has changed.
     return item.size_bytes <= before.get(item.guest, -1)
+
+
+def _covered(item: Reservation, ledger: Ledger, *, granting: bool) -> bool:
+    # SAFETY: on a host that is itself short, what is in hand may not be there.
+    return granting and item.size_bytes <= ledger.in_hand_bytes
 
 
 def _obtainable_bytes(lines: Sequence[Line], ledger: Ledger) -> int:

@@ -69,6 +69,7 @@ def assess(
     guest: GuestObservation,
     settings: MemorySettings | None,
     settings_fault: str | None,
+    unfit: Reason | None,
     previous: GuestState | None,
     *,
     now_s: float,
@@ -82,6 +83,7 @@ def assess(
         guest: as seen.
         settings: what its operator wants, None if nothing was said.
         settings_fault: why what was said cannot be used.
+        unfit: why the host cannot have back what the guest gives.
         previous: what the last decision remembered of it.
         now_s: the snapshot's clock.
         held: the operator holds every guest.
@@ -92,7 +94,7 @@ def assess(
     kept = remembered(guest, sizes, previous, now_s=now_s)
     demand = estimate(kept.demand, guest, sizes, tight=tight, policy=policy)
     before = kept.with_demand(demand)
-    pinned = _pinned(guest, settings, settings_fault, now_s=now_s, held=held, policy=policy)
+    pinned = _pinned(guest, settings, settings_fault, unfit, now_s=now_s, held=held, policy=policy)
     if settings is None or demand is None or pinned is not None:
         pinned = pinned or because(ReasonCode.NO_STATISTICS)
         halt = _halt(guest, sizes, before.wish, pinned)
@@ -123,6 +125,7 @@ def _pinned(
     guest: GuestObservation,
     settings: MemorySettings | None,
     settings_fault: str | None,
+    unfit: Reason | None,
     *,
     now_s: float,
     held: bool,
@@ -139,7 +142,12 @@ def _pinned(
         return because(ReasonCode.HELD)
     if guest.run_state is not RunState.RUNNING and guest.run_state in PINNED_BY_STATE:
         return because(PINNED_BY_STATE[guest.run_state], since_s=now_s - guest.seen_at_s)
-    return _unheard(guest, now_s, policy)
+    return _fake(unfit) or _unheard(guest, now_s, policy)
+
+
+def _fake(unfit: Reason | None) -> Reason | None:
+    # SAFETY: where giving frees nothing, what a guest gave would be handed out a second time.
+    return unfit
 
 
 def _unheard(guest: GuestObservation, now_s: float, policy: Policy) -> Reason | None:

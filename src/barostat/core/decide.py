@@ -38,7 +38,7 @@ def decide(snapshot: Snapshot, state: State, policy: Policy) -> Decision:
         state: what the last decision left; `State()` at the start.
         policy: the numbers to act by.
     """
-    now_s = snapshot.now_s
+    now_s, host = snapshot.now_s, snapshot.host
     known = _assess_all(snapshot, state, policy)
     lines = [item.line for item in known.values() if item.line is not None]
     ledger = _open_ledger(snapshot, known)
@@ -49,27 +49,34 @@ def decide(snapshot: Snapshot, state: State, policy: Policy) -> Decision:
         before=state.set_aside_bytes,
         lines=lines,
         ledger=ledger,
+        granting=host.granting,
     )
-    awaited = admission.awaited_bytes
-    pool = _pool_bytes(lines, snapshot.host.capacity_bytes, policy)
-    tier, tight, short = _share_out(lines, ledger, awaited, pool, policy)
-    plan(lines, ledger, now_s=now_s, pool_bytes=pool, awaited_bytes=awaited, policy=policy)
-    guests = [
-        _guest_decision(guest, known[guest.name], snapshot.settings.get(guest.name), ledger)
-        for guest in snapshot.guests
-    ]
+    awaited, owed = admission.awaited_bytes, _owed_bytes(ledger, host.wanted_back_bytes)
+    pool = 0 if owed else _pool_bytes(lines, host.capacity_bytes, policy)
+    tier, tight, short = _share_out(lines, ledger, awaited + owed, pool, policy)
+    plan(
+        lines,
+        ledger,
+        now_s=now_s,
+        pool_bytes=pool,
+        awaited_bytes=awaited,
+        policy=policy,
+        owed_bytes=owed,
+        granting=host.granting,
+    )
+    guests = _decided(snapshot, known, ledger)
     after = {found.guest: _remember(known[found.guest], found.move, now_s) for found in guests}
     before = {name: item.before for name, item in known.items()}
     return Decision(
         now_s=now_s,
-        guests=tuple(guests),
+        guests=guests,
         moves=_in_order(guests),
         tier=tier,
         capacity_bytes=ledger.capacity_bytes,
         promised_bytes=ledger.promised_bytes,
         in_hand_bytes=ledger.in_hand_bytes,
         pool_bytes=pool,
-        alarms=(*alarms, *short, *admission.refused),
+        alarms=(*host.alarms, *alarms, *short, *admission.refused),
         state=State(guests=after, set_aside_bytes=admission.set_aside_bytes, tight=tight),
         before=State(guests=before, set_aside_bytes=state.set_aside_bytes, tight=tight),
     )
@@ -81,6 +88,7 @@ def _assess_all(snapshot: Snapshot, state: State, policy: Policy) -> dict[str, A
             guest,
             snapshot.settings.get(guest.name),
             snapshot.settings_faults.get(guest.name),
+            snapshot.host.unfit.get(guest.name),
             state.guests.get(guest.name),
             now_s=snapshot.now_s,
             held=snapshot.paused,
@@ -116,6 +124,15 @@ def _lost(ledger: Ledger) -> list[Reason]:
     return [because(ReasonCode.CAPACITY_LOST, missing_bytes=missing)] if missing > 0 else []
 
 
+def _owed_bytes(ledger: Ledger, wanted_back_bytes: int) -> int:
+    """Say what must stay in hand so that the host has back from the guests what it wants."""
+    if not wanted_back_bytes:
+        return 0
+    # SAFETY: a host that wants memory back has none, whatever the ledger calls in hand: all of it
+    # must come from the guests. What more is promised than there is must come back anyway.
+    return max(0, wanted_back_bytes + ledger.in_hand_bytes)
+
+
 def _pool_bytes(lines: Sequence[Line], capacity: int, policy: Policy) -> int:
     """Say how much should stay in hand: what the fastest grower takes until it can be served."""
     ahead_s = policy.tick_s + policy.latency_s
@@ -125,7 +142,7 @@ def _pool_bytes(lines: Sequence[Line], capacity: int, policy: Policy) -> int:
 
 
 def _share_out(
-    lines: Sequence[Line], ledger: Ledger, awaited: int, pool: int, policy: Policy
+    lines: Sequence[Line], ledger: Ledger, set_aside: int, pool: int, policy: Policy
 ) -> tuple[Tier, bool, list[Reason]]:
     """Share what is neither pinned nor reserved among the guests that may be moved.
 
@@ -133,7 +150,7 @@ def _share_out(
         How far it goes, whether it is tight, and an alarm where not even minimums are reached.
     """
     movable = sum(ledger.promised_to(line.guest) for line in lines)
-    capacity = ledger.capacity_bytes - (ledger.promised_bytes - movable) - awaited
+    capacity = ledger.capacity_bytes - (ledger.promised_bytes - movable) - set_aside
     shared, tight = set_targets(lines, capacity_bytes=capacity, pool_bytes=pool, mode=policy.mode)
     if shared.tier is not Tier.SHORT:
         return shared.tier, tight, []
@@ -141,6 +158,15 @@ def _share_out(
     if missing <= 0:  # guests that may not be asked now hold the rest
         return Tier.DEMAND_CUT, tight, []
     return Tier.SHORT, tight, [because(ReasonCode.MINIMUMS_TOO_LARGE, missing_bytes=missing)]
+
+
+def _decided(
+    snapshot: Snapshot, known: Mapping[str, Assessment], ledger: Ledger
+) -> tuple[GuestDecision, ...]:
+    return tuple(
+        _guest_decision(guest, known[guest.name], snapshot.settings.get(guest.name), ledger)
+        for guest in snapshot.guests
+    )
 
 
 def _guest_decision(

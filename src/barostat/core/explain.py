@@ -46,6 +46,10 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
         "more is promised than the host has, so the {missing_bytes} that it has not taken yet are "
         "not granted any more"
     ),
+    ReasonCode.BRAKED: (
+        "the host itself is short of memory, so the {missing_bytes} that it has not taken yet are "
+        "not granted any more"
+    ),
     ReasonCode.STRAYED: (
         "it was at {goal_bytes} as asked and left by itself; it is held where it is now"
     ),
@@ -61,6 +65,14 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.PAUSED: "it is paused",
     ReasonCode.MIGRATING: "it is being migrated or saved",
     ReasonCode.UNREACHABLE: "its hypervisor has not answered for {since_s}",
+    ReasonCode.HUGEPAGES: "its memory is made of hugepages, and no balloon can free those",
+    ReasonCode.PASSTHROUGH: (
+        "a device of the host is passed through to it ({device}), which pins its memory"
+    ),
+    ReasonCode.LOCKED: "its memory is locked on the host, so what it gives back is not freed",
+    ReasonCode.CONFIDENTIAL: (
+        "its memory is encrypted ({technique}), so what it gives back is not freed"
+    ),
     ReasonCode.NO_STATISTICS: "it says nothing about its memory that can be believed",
     ReasonCode.STALE: "its statistics are {age_s} old",
     ReasonCode.RESTING: (
@@ -70,6 +82,10 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.MOVING: "it is on its way to {goal_bytes}",
     ReasonCode.WAITING: (
         "its share is {target_bytes}; the missing {missing_bytes} are being taken from others"
+    ),
+    ReasonCode.HOST_PRESSED: (
+        "its share is {target_bytes}, but the host itself is short of memory, so nobody is given "
+        "more now"
     ),
     ReasonCode.ENOUGH: "it has {assigned_bytes}, and {target_bytes} is its share",
     ReasonCode.SHORT: (
@@ -101,6 +117,20 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.NO_ROOM: (
         "{guest} needs {size_bytes} to start, and all that could be made free now is "
         "{possible_bytes}; stop or move a VM"
+    ),
+    ReasonCode.HOST_LOW: (
+        "only {available_bytes} of the host's {total_bytes} are available, and {mark_bytes} should "
+        "be: no VM is given more"
+    ),
+    ReasonCode.HOST_STALLS: (
+        "something on the host waited for memory during {stall_percent} % of the last 10 s: no VM "
+        "is given more"
+    ),
+    ReasonCode.HOST_SWAPS: ("the host swaps out {rate_bytes_per_s} a second: no VM is given more"),
+    ReasonCode.HOST_TAKES_BACK: "VMs are asked to give {wanted_bytes} back to the host",
+    ReasonCode.HOST_UNSEEN: (
+        "the host cannot be looked at ({fault}): what was seen {age_s} ago counts, and no VM is "
+        "given more"
     ),
 }
 

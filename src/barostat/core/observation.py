@@ -165,12 +165,14 @@ class HostObservation:
         granting: False while the host itself is short: then no guest grows.
         wanted_back_bytes: what guests must give back to the host itself.
         alarms: what is wrong with the host, beside what the ledger finds.
+        unfit: by guest, why the host cannot have back what that guest gives.
     """
 
     capacity_bytes: int
     granting: bool = True
     wanted_back_bytes: int = 0
     alarms: tuple[Reason, ...] = ()
+    unfit: Mapping[str, Reason] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

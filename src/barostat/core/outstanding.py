@@ -14,12 +14,12 @@ from barostat.core.reasons import Reason, ReasonCode, because
 __all__ = ["on_its_way_bytes", "settle_last_wish"]
 
 
-def settle_last_wish(line: Line, *, overdrawn: bool) -> bool:
+def settle_last_wish(line: Line, *, recall: ReasonCode | None) -> bool:
     """Write into the line what becomes of its last wish.
 
     Args:
         line: the guest's.
-        overdrawn: more is promised than there is.
+        recall: why what was granted and is not taken yet is not granted any more, if so.
 
     Returns:
         Whether the guest may be asked for something new: where it has no wish outstanding, and to
@@ -28,7 +28,7 @@ def settle_last_wish(line: Line, *, overdrawn: bool) -> bool:
     if line.verdict is Verdict.IDLE and not line.foreign:
         return True
     missing_bytes = abs(line.actual_bytes - line.goal_bytes)
-    why = _why_to_end(line, missing_bytes, overdrawn=overdrawn)
+    why = _why_to_end(line, missing_bytes, recall)
     if why is None:
         return not _wait(line, missing_bytes)
     line.move = Move(
@@ -41,7 +41,7 @@ def settle_last_wish(line: Line, *, overdrawn: bool) -> bool:
     return line.urgent and line.target_bytes > line.actual_bytes
 
 
-def _why_to_end(line: Line, missing_bytes: int, *, overdrawn: bool) -> Reason | None:
+def _why_to_end(line: Line, missing_bytes: int, recall: ReasonCode | None) -> Reason | None:
     """Say why a guest should stay at what it has, if it should."""
     why = None
     if line.foreign:
@@ -50,8 +50,8 @@ def _why_to_end(line: Line, missing_bytes: int, *, overdrawn: bool) -> Reason | 
         why = because(ReasonCode.STUCK, missing_bytes=missing_bytes)
     elif line.verdict is Verdict.STRAYED:
         why = because(ReasonCode.STRAYED, goal_bytes=line.goal_bytes)
-    elif _recalled(line, overdrawn=overdrawn):
-        why = because(ReasonCode.RECALLED, missing_bytes=missing_bytes)
+    elif recall is not None and _recalled(line):
+        why = because(recall, missing_bytes=missing_bytes)
     elif _needed_back(line):
         why = because(ReasonCode.NEEDED_BACK, demand_bytes=line.demand_bytes)
     return why
@@ -68,9 +68,9 @@ def _presses(line: Line) -> bool:
     return line.urgent and further_bytes >= line.granularity_bytes
 
 
-def _recalled(line: Line, *, overdrawn: bool) -> bool:
+def _recalled(line: Line) -> bool:
     # SAFETY: what was granted and is not taken yet may not be there any more.
-    return overdrawn and line.goal_bytes > line.actual_bytes
+    return line.goal_bytes > line.actual_bytes
 
 
 def _needed_back(line: Line) -> bool:

@@ -28,6 +28,8 @@ def plan(
     pool_bytes: int,
     awaited_bytes: int,
     policy: Policy,
+    owed_bytes: int = 0,
+    granting: bool = True,
 ) -> None:
     """Write a move, or the reasons for none, into every line.
 
@@ -38,22 +40,47 @@ def plan(
         pool_bytes: what should stay in hand; only guests below their demand may draw on it.
         awaited_bytes: what VMs that wait to start need; set aside before anyone grows.
         policy: pace and patience.
+        owed_bytes: what the host itself wants back; set aside like that.
+        granting: False while the host itself is short.
     """
-    overdrawn = ledger.in_hand_bytes < 0
-    free = [line for line in lines if settle_last_wish(line, overdrawn=overdrawn)]
+    recall = _recall(ledger, granting=granting)
+    free = [line for line in lines if settle_last_wish(line, recall=recall)]
     growers, others = _split(free, ledger)
-    unmet = _give(growers, ledger, pool_bytes, awaited_bytes, policy)
+    set_aside = awaited_bytes + owed_bytes
+    if _may_grow(granting=granting):
+        unmet = _give(growers, ledger, pool_bytes, set_aside, policy)
+    else:
+        unmet, growers = _refuse(growers), []
     coming = ledger.in_hand_bytes + sum(
         on_its_way_bytes(line) for line in lines if line.verdict is not Verdict.IDLE
     )
     take(
         others,
-        waited_for_bytes=unmet + awaited_bytes - coming,
+        waited_for_bytes=unmet + set_aside - coming,
         pool_bytes=pool_bytes,
-        reason=_taken_for(growers, awaited_bytes, ledger),
+        reason=_taken_for(growers, ledger, awaited_bytes=awaited_bytes, owed_bytes=owed_bytes),
         now_s=now_s,
         policy=policy,
     )
+
+
+def _recall(ledger: Ledger, *, granting: bool) -> ReasonCode | None:
+    """Say why what was granted and is not taken yet should not be granted any more, if so."""
+    if ledger.in_hand_bytes < 0:
+        return ReasonCode.RECALLED
+    return None if _may_grow(granting=granting) else ReasonCode.BRAKED
+
+
+def _may_grow(*, granting: bool) -> bool:
+    # SAFETY: on a host that is itself short, what the ledger calls in hand may not be there.
+    return granting
+
+
+def _refuse(growers: Sequence[Line]) -> int:
+    """Give nobody anything, and take nothing for them: they could not have it."""
+    for line in growers:
+        line.holds.append(because(ReasonCode.HOST_PRESSED, target_bytes=line.target_bytes))
+    return 0
 
 
 def _split(lines: Sequence[Line], ledger: Ledger) -> tuple[list[Line], list[Line]]:
@@ -158,8 +185,11 @@ def _grow_reasons(line: Line, granted: int, policy: Policy) -> tuple[Reason, ...
     return tuple(reasons)
 
 
-def _taken_for(growers: Sequence[Line], awaited_bytes: int, ledger: Ledger) -> Reason:
+def _taken_for(
+    growers: Sequence[Line], ledger: Ledger, *, awaited_bytes: int, owed_bytes: int
+) -> Reason:
     """Say who waits for what is about to be taken."""
     waiting = [line.guest for line in growers if ledger.promised_to(line.guest) < line.target_bytes]
-    names = [*waiting, *(["a VM that starts"] if awaited_bytes else [])]
+    host = ["the host itself"] if owed_bytes else []
+    names = [*host, *waiting, *(["a VM that starts"] if awaited_bytes else [])]
     return because(ReasonCode.TAKEN, who=", ".join(names[:3]) or "the pool")
