@@ -1,7 +1,8 @@
 """Several real guests in one folder, booted together and ended together, whatever happens.
 
 `async with Lab(specs) as lab:` gives booted guests; the folder, the processes and the sockets are
-gone when the block is left, by its end, an error, a cancellation or Ctrl-C.
+gone when the block is left, by its end, an error, a cancellation or Ctrl-C. Guests are QEMU
+processes of ours, or domains of a libvirtd of ours.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ from typing import Final, Self
 from barostat.errors import LabError, first_fault
 from barostat.lab.acceleration import choose_accelerator
 from barostat.lab.disks import make_data_disk
-from barostat.lab.guests import DATA_DISK, Accelerator, GuestSpec
+from barostat.lab.domains import Domain, domain_xml
+from barostat.lab.guests import DATA_DISK, Accelerator, GuestFiles, GuestSpec, qemu_command
 from barostat.lab.image import Image, ensure_image
-from barostat.lab.machine import LabGuest
-from barostat.lab.packages import Progress
+from barostat.lab.libvirtd import PrivateLibvirtd
+from barostat.lab.machine import LabGuest, Machine
+from barostat.lab.packages import Progress, ensure_packages, missing_libvirt_packages
+from barostat.lab.qemu import QemuProcess
 from barostat.units import GIB
 
 __all__ = ["DATA_DISK_BYTES", "Kit", "Lab", "ensure_kit"]
@@ -42,10 +46,14 @@ class Kit:
     accelerator: Accelerator
 
 
-def ensure_kit(*, progress: Progress) -> Kit:
+def ensure_kit(*, progress: Progress, libvirt: bool = False) -> Kit:
     """Get all that guests need: packages, kernel, image, and the accelerator that works here.
 
     Blocks for a minute the first time, for milliseconds later.
+
+    Args:
+        progress: is told what happens.
+        libvirt: also what a libvirtd of the lab needs.
 
     Raises:
         MissingPackagesError: packages are missing and we may not install them.
@@ -56,6 +64,8 @@ def ensure_kit(*, progress: Progress) -> Kit:
             f"the lab's guests are x86-64, this machine is {platform.machine()}",
             hint="`barostat demo --simulated` needs no guests",
         )
+    if libvirt:
+        ensure_packages(progress=progress, missing=missing_libvirt_packages())
     image = ensure_image(progress=progress)
     return Kit(image=image, accelerator=choose_accelerator(image, progress=progress))
 
@@ -63,10 +73,18 @@ def ensure_kit(*, progress: Progress) -> Kit:
 class Lab:
     """A fleet of guests with a folder of its own.
 
-    `guests` are all that were booted, by name; `folder` holds their sockets and settings files.
+    Args:
+        specs: whom to boot first.
+        kit: what with.
+        libvirt: guests are domains of a libvirtd of the lab's own; that takes root.
+
+    Attributes:
+        guests: all that were booted, by name.
+        folder: holds their sockets and settings files.
+        libvirtd: the lab's own, None where guests are bare QEMU.
     """
 
-    def __init__(self, specs: Iterable[GuestSpec], *, kit: Kit) -> None:
+    def __init__(self, specs: Iterable[GuestSpec], *, kit: Kit, libvirt: bool = False) -> None:
         self.guests: dict[str, LabGuest] = {}
         self.kit = kit
         self._specs = tuple(specs)
@@ -74,11 +92,18 @@ class Lab:
             prefix="barostat-lab-", ignore_cleanup_errors=True
         )
         self.folder = Path(self._temporary.name)
+        self.libvirtd = (
+            PrivateLibvirtd(self.folder / "libvirtd", accelerator=kit.accelerator)
+            if libvirt
+            else None
+        )
         self._boots = asyncio.Semaphore(BOOTS_AT_ONCE)
 
     async def __aenter__(self) -> Self:
         try:
             make_data_disk(self.folder / DATA_DISK, size_bytes=DATA_DISK_BYTES)
+            if self.libvirtd is not None:
+                await self.libvirtd.start()
             await self._boot_all()
         except BaseException:
             await self._end()
@@ -104,14 +129,21 @@ class Lab:
             raise LabError(
                 f'there is a guest "{spec.name}" already', hint="give each guest its own name"
             )
-        guest = LabGuest(
-            spec, folder=self.folder, image=self.kit.image, accelerator=self.kit.accelerator
-        )
+        files = GuestFiles(folder=self.folder, name=spec.name)
+        guest = LabGuest(spec, files=files, machine=self._machine(spec, files))
         self.guests[spec.name] = guest
         async with self._boots:
             await guest.start()
             await guest.wait_ready()
         return guest
+
+    def _machine(self, spec: GuestSpec, files: GuestFiles) -> Machine:
+        image, accelerator = self.kit.image, self.kit.accelerator
+        if self.libvirtd is None:
+            command = qemu_command(spec, files, image=image, accelerator=accelerator)
+            return QemuProcess(command, files=files)
+        xml = domain_xml(spec, files, image=image, accelerator=accelerator)
+        return Domain(xml, files=files, libvirtd=self.libvirtd)
 
     def check(self) -> None:
         """See whether all guests still run.
@@ -135,7 +167,11 @@ class Lab:
         try:
             outcomes = await asyncio.gather(*ends, return_exceptions=True)
         finally:
-            self._temporary.cleanup()
+            try:
+                if self.libvirtd is not None:
+                    await self.libvirtd.stop()
+            finally:
+                self._temporary.cleanup()
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome

@@ -141,6 +141,11 @@ class GuestFiles:
         return self.folder / f"{self.name}.pid"
 
     @property
+    def domain(self) -> Path:
+        """The domain's XML, where libvirt runs the guest."""
+        return self.folder / f"{self.name}.xml"
+
+    @property
     def swap(self) -> Path:
         """The swap disk."""
         return self.folder / f"{self.name}.swap"
@@ -168,7 +173,7 @@ class GuestFiles:
     def remove(self) -> None:
         """Remove everything that is this guest's own."""
         sockets = (self.qmp, self.lab_qmp, self.port)
-        for path in (*sockets, self.console, self.log, self.pid, self.swap):
+        for path in (*sockets, self.console, self.log, self.pid, self.domain, self.swap):
             path.unlink(missing_ok=True)
 
 

@@ -19,13 +19,13 @@ from barostat.lab.guests import SOCKET_PATH_LIMIT, Accelerator
 from barostat.lab.namespace import Namespace
 from barostat.lab.packages import find_command, missing_libvirt_packages
 from barostat.lab.processes import identify
+from barostat.lab.virsh import virsh
 
 __all__ = ["PrivateLibvirtd"]
 
 START_TIMEOUT_S: Final = 60.0
 """0.2 s; where it must first ask every QEMU of the machine what that can do, some seconds."""
 TRY_EVERY_S: Final = 0.05
-VIRSH_TIMEOUT_S: Final = 30.0
 END_TIMEOUT_S: Final = 5.0
 SHOWN_LINES: Final = 8
 
@@ -122,6 +122,10 @@ class PrivateLibvirtd:
         """Say which process of the machine is a domain's QEMU; None if it has none."""
         return self._outside(self.folder / "run" / "libvirt" / "qemu" / f"{domain}.pid")
 
+    def qemu_log(self, domain: str) -> Path:
+        """Say where libvirt keeps what a domain's QEMU prints."""
+        return self.folder / "log" / "qemu" / f"{domain}.log"
+
     def _outside(self, pid_file: Path) -> int | None:
         """Follow a pid file that was written inside."""
         try:
@@ -207,39 +211,13 @@ class PrivateLibvirtd:
             hint="does `libvirtd --version` work, and is this a machine that lets root mount?",
         )
 
-    async def virsh(self, *words: str, timeout_s: float = VIRSH_TIMEOUT_S) -> str:
-        """Run one virsh command and return what it printed.
+    async def virsh(self, *words: str) -> str:
+        """Run one virsh command here and return what it printed.
 
         Raises:
             LabError: libvirt said no, or nothing in time.
         """
-        asking = await asyncio.create_subprocess_exec(
-            *("virsh", "--quiet", "--connect", self.uri, *words),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-            env={**os.environ, "LC_ALL": "C"},
-        )
-        try:
-            async with asyncio.timeout(timeout_s):
-                said, complained = await asking.communicate()
-        except TimeoutError as error:
-            raise LabError(
-                f"`virsh {words[0]}` was not answered within {timeout_s:g} s",
-                hint=f"what libvirtd says is in {self.log}",
-            ) from error
-        finally:
-            if asking.returncode is None:
-                asking.kill()
-                await asking.wait()
-        if asking.returncode != 0:
-            words_said = complained.decode(errors="replace").strip()
-            raise LabError(
-                f"`virsh {' '.join(words)}` failed: {words_said}",
-                hint=f"what libvirtd says is in {self.log}",
-            )
-        return said.decode(errors="replace")
+        return await virsh(self.uri, *words)
 
     async def kill(self) -> None:
         """Kill libvirtd alone, as a crash would; guests go on, `start` finds them again.

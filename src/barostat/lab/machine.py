@@ -1,7 +1,8 @@
-"""One real guest: its QEMU process, its witness, its end.
+"""One real guest: what runs it, its witness, its end.
 
 A guest is started and stopped by its owner; one that ends by itself is an error that names its
-kept console. Every wait has a deadline. QEMU dies with the process that started it.
+kept console. Every wait has a deadline. What runs it is a `Machine`: a QEMU of our own, or a domain
+of libvirt; the guest inside is the same.
 """
 
 from __future__ import annotations
@@ -9,39 +10,73 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from barostat.errors import GuestDiedError, LabError
-from barostat.lab import monitor
 from barostat.lab.consoles import died
 from barostat.lab.disks import make_swap_disk
-from barostat.lab.guests import Accelerator, GuestFiles, GuestSpec, qemu_command
-from barostat.lab.image import Image
+from barostat.lab.guests import GuestFiles, GuestSpec
 from barostat.lab.witness import ControlPort, Witness
 
-__all__ = ["LabGuest"]
+__all__ = ["LabGuest", "Machine"]
 
 ANSWER_TIMEOUT_S: Final = 30.0
 """The witness answers in 10 ms, in seconds where 16 busy guests share a core."""
 BOOT_TIMEOUT_S: Final = 60.0
 """2 s alone, 23 s with 16 guests at once on two cores."""
 CONNECT_EVERY_S: Final = 0.02
-QUIT_TIMEOUT_S: Final = 2.0
 END_TIMEOUT_S: Final = 5.0
 
 _T = TypeVar("_T")
 
 
-class LabGuest:
-    """A guest in QEMU. `folder` must hold the data disk; all paths of the guest are in it."""
+class Machine(Protocol):
+    """What runs a guest."""
 
-    def __init__(
-        self, spec: GuestSpec, *, folder: Path, image: Image, accelerator: Accelerator
-    ) -> None:
-        self.spec = spec
-        self.files = GuestFiles(folder=folder, name=spec.name)
-        self._image, self._accelerator = image, accelerator
-        self._process: asyncio.subprocess.Process | None = None
+    @property
+    def pid(self) -> int | None:
+        """QEMU's process id, None before the start."""
+        ...
+
+    async def start(self) -> None:
+        """Start QEMU; the guest's disks are there.
+
+        Raises:
+            LabError: it cannot be started.
+        """
+        ...
+
+    def ended(self) -> str:
+        """Say how it ended, in words; empty while it runs or was not started."""
+        ...
+
+    async def wait_ended(self, *, timeout_s: float) -> None:
+        """Wait until it has ended; not longer."""
+        ...
+
+    async def stop(self) -> None:
+        """End it, whatever state it is in. Cancelled or interrupted, kill at once.
+
+        Raises:
+            LabError: it cannot be ended.
+        """
+        ...
+
+    async def qmp(self, command: str, /, **arguments: Any) -> Any:
+        """Run a QMP command; "_" in argument names stands for "-".
+
+        Raises:
+            LabError: QEMU does not answer or says no.
+        """
+        ...
+
+
+class LabGuest:
+    """A guest of a lab, on `machine`; all its paths are `files`, beside the data disk."""
+
+    def __init__(self, spec: GuestSpec, *, files: GuestFiles, machine: Machine) -> None:
+        self.spec, self.files = spec, files
+        self._machine = machine
         self._port: ControlPort | None = None
         self._stopped = False
         self._death: GuestDiedError | None = None
@@ -59,7 +94,7 @@ class LabGuest:
     @property
     def pid(self) -> int | None:
         """QEMU's process id, None before the start."""
-        return None if self._process is None else self._process.pid
+        return self._machine.pid
 
     @property
     def qmp_path(self) -> Path:
@@ -67,31 +102,16 @@ class LabGuest:
         return self.files.qmp
 
     async def start(self) -> None:
-        """Start QEMU and connect to the workload's port; the guest boots from here on.
+        """Start it and connect to the workload's port; the guest boots from here on.
 
         Raises:
-            LabError: QEMU cannot be run, or the folder's path is too long for a socket.
-            GuestDiedError: QEMU ended at once.
+            LabError: it cannot be run, or the folder's path is too long for a socket.
+            GuestDiedError: it ended at once.
         """
         self.files.check()
         if self.spec.swap_bytes:
             make_swap_disk(self.files.swap, size_bytes=self.spec.swap_bytes)
-        command = qemu_command(
-            self.spec, self.files, image=self._image, accelerator=self._accelerator
-        )
-        try:
-            with self.files.log.open("wb") as log:
-                self._process = await asyncio.create_subprocess_exec(
-                    *("setpriv", "--pdeathsig=KILL", *command),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,  # Ctrl-C at the terminal is ours, not QEMU's
-                )
-        except OSError as error:
-            raise LabError(
-                f"QEMU could not be started: {error}", hint="is qemu-system-x86 installed?"
-            ) from error
+        await self._machine.start()
         self._port = await self._in_time(self._connect(), "open its control port", BOOT_TIMEOUT_S)
 
     async def _connect(self) -> ControlPort:
@@ -156,12 +176,12 @@ class LabGuest:
         )
 
     async def qmp(self, command: str, /, **arguments: Any) -> Any:
-        """Run a QMP command on the lab's own monitor; "_" in argument names stands for "-".
+        """Run a QMP command; "_" in argument names stands for "-".
 
         Raises:
             LabError: QEMU does not answer or says no.
         """
-        return await monitor.execute(self.files.lab_qmp, command, **arguments)
+        return await self._machine.qmp(command, **arguments)
 
     def check(self) -> None:
         """See whether the guest still runs.
@@ -169,46 +189,26 @@ class LabGuest:
         Raises:
             GuestDiedError: it ended by itself; its console has been kept.
         """
-        if self._death is None and not self._stopped and self._process is not None:
-            code = self._process.returncode
-            if code is not None:
-                how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        if self._death is None and not self._stopped:
+            how = self._machine.ended()
+            if how:
                 self._death = died(self.files, how=how)
         if self._death is not None:
             raise self._death
 
     async def stop(self) -> None:
-        """End the guest, by QMP if it listens, by its process id otherwise, and remove its files.
+        """End the guest and remove its files. Cancelled or interrupted, kill at once.
 
-        Cancelled or interrupted, it kills at once.
+        Raises:
+            LabError: it cannot be ended.
         """
         self._stopped = True
         if self._port is not None:
             self._port.close()
         try:
-            await self._end()
+            await self._machine.stop()
         finally:
-            if self._process is not None and self._process.returncode is None:
-                self._process.kill()
             self.files.remove()
-
-    async def _end(self) -> None:
-        process = self._process
-        if process is None:
-            return
-        if process.returncode is None:
-            try:
-                await monitor.execute(self.files.lab_qmp, "quit", timeout_s=QUIT_TIMEOUT_S)
-                await asyncio.wait_for(process.wait(), QUIT_TIMEOUT_S)
-            except (LabError, TimeoutError):
-                process.kill()
-        try:
-            await asyncio.wait_for(process.wait(), END_TIMEOUT_S)
-        except TimeoutError as error:
-            raise LabError(
-                f'QEMU of guest "{self.spec.name}" (process {process.pid}) cannot be ended',
-                hint="is its disk hung? `ps` shows its state",
-            ) from error
 
     async def _tell(self, command: str) -> Witness:
         told = self._open_port().tell(command, timeout_s=ANSWER_TIMEOUT_S)
@@ -238,9 +238,6 @@ class LabGuest:
 
     async def _see_end(self) -> None:
         """After the port was closed: QEMU ends a moment later; then that is what happened."""
-        if self._process is not None and not self._stopped:
-            try:
-                await asyncio.wait_for(self._process.wait(), END_TIMEOUT_S)
-            except TimeoutError:
-                return
+        if not self._stopped:
+            await self._machine.wait_ended(timeout_s=END_TIMEOUT_S)
             self.check()
