@@ -27,6 +27,7 @@ from barostat.errors import BarostatError, InputError
 __all__ = ["cli", "main"]
 
 _COMMANDS: Final = {
+    "config": ("barostat.cli.config", "See and check the daemon's configuration."),
     "demo": ("barostat.cli.demo", "Boot three guests and watch memory move between them."),
     "explain": ("barostat.cli.look", "Say in sentences why a VM has the memory it has."),
     "lab": ("barostat.cli.lab", "Boot real guests to play, test and measure with."),

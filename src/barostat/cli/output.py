@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from barostat.errors import BarostatError, ScenarioError, SettingsError
+from barostat.errors import BarostatError, ConfigError, ScenarioError, SettingsError
 
 __all__ = ["fail", "print_json", "say"]
 
@@ -19,7 +19,7 @@ def say(text: str) -> None:
 
 def fail(error: BarostatError) -> None:
     """Say what went wrong and what to do about it; of several faults, each on its own line."""
-    faults = error.faults if isinstance(error, ScenarioError | SettingsError) else ()
+    faults = error.faults if isinstance(error, ConfigError | ScenarioError | SettingsError) else ()
     if len(faults) > 1:
         say(f"barostat: {error.message.removesuffix('; '.join(faults)).rstrip()}")
         for fault in faults:

@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from barostat.errors import InputError, SizeError
 from barostat.units import parse_size
 
-__all__ = ["FileModel", "Size", "faults_of", "read_toml"]
+__all__ = ["FileModel", "Size", "faults_of", "parse_toml", "read_text", "read_toml", "sentence_of"]
 
 LARGEST_FILE_BYTES: Final = 2**20
 """A settings file or a scenario is a page or two; what is larger is something else."""
@@ -55,6 +55,27 @@ def read_toml(path: Path, model: type[Model]) -> tuple[Model | None, tuple[str, 
     Raises:
         InputError: the file cannot be read at all.
     """
+    text, fault = read_text(path)
+    if text is None:
+        return None, (fault,)
+    raw, fault = parse_toml(text)
+    if raw is None:
+        return None, (fault,)
+    try:
+        return model.model_validate(raw), ()
+    except ValidationError as error:
+        return None, faults_of(error, model)
+
+
+def read_text(path: Path) -> tuple[str | None, str]:
+    """Read a file that people write.
+
+    Returns:
+        Its text, or None and what is wrong with it as a sentence.
+
+    Raises:
+        InputError: the file cannot be read at all.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST_FILE_BYTES + 1)
@@ -63,17 +84,19 @@ def read_toml(path: Path, model: type[Model]) -> tuple[Model | None, tuple[str, 
         hint = "check the name and that you may read it"
         raise InputError(f"cannot read {path}: {reason}", hint=hint) from error
     if len(data) > LARGEST_FILE_BYTES:
-        return None, (f"it is larger than {LARGEST_FILE_BYTES} bytes",)
+        return None, f"it is larger than {LARGEST_FILE_BYTES} bytes"
     try:
-        raw = tomllib.loads(data.decode())
+        return data.decode(), ""
     except UnicodeDecodeError:
-        return None, ("it is not text in UTF-8",)
-    except tomllib.TOMLDecodeError as error:
-        return None, (f"it is not TOML: {error}",)
+        return None, "it is not text in UTF-8"
+
+
+def parse_toml(text: str) -> tuple[dict[str, Any] | None, str]:
+    """Parse TOML; None and what is wrong with it, with the line, if it is none."""
     try:
-        return model.model_validate(raw), ()
-    except ValidationError as error:
-        return None, faults_of(error, model)
+        return tomllib.loads(text), ""
+    except tomllib.TOMLDecodeError as error:
+        return None, f"it is not TOML: {error}"
 
 
 def faults_of(error: ValidationError, model: type[BaseModel]) -> tuple[str, ...]:
@@ -83,15 +106,23 @@ def faults_of(error: ValidationError, model: type[BaseModel]) -> tuple[str, ...]
 
 def _fault(details: ErrorDetails, model: type[BaseModel]) -> str:
     place = ".".join(str(part + 1) if isinstance(part, int) else part for part in details["loc"])
+    text = sentence_of(details, model)
+    return f"{place}: {text}" if place else text
+
+
+def sentence_of(details: ErrorDetails, model: type[BaseModel]) -> str:
+    """Say one thing that a validation found, without its place."""
     if details["type"] == "extra_forbidden":
         known = _keys_at(details["loc"], model)
         near = difflib.get_close_matches(str(details["loc"][-1]), known, n=1)
         meant = f'; did you mean "{near[0]}"?' if near else f"; known are {', '.join(known)}"
-        return f"{place}: there is no such key{meant}"
+        return f"there is no such key{meant}"
     if details["type"] == "missing":
-        return f"{place}: it is missing"
+        return "it is missing"
+    if details["type"] == "model_type":
+        return "it must be a table of keys"
     message = details["msg"]
-    return f"{place}: {message[0].lower()}{message[1:]}" if place else message
+    return message if not details["loc"] else f"{message[0].lower()}{message[1:]}"
 
 
 def _keys_at(loc: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:

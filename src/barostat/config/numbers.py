@@ -1,0 +1,129 @@
+"""`[policy]` and `[host]`: the numbers that Barostat acts by as people write them.
+
+What each means and why it has its default is said where it is used, by `core.policy.Policy` and
+`host.policy.HostPolicy`. The ranges here keep out what cannot be meant; within them an operator
+may do as they like. A key is named like its field, less "_bytes": a size says its unit itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from barostat.config.ranges import AutoSize, Between, Ratio, exact_size
+from barostat.config.toml_file import FileModel, Size
+from barostat.core.allocation import Mode
+from barostat.core.policy import Policy
+from barostat.units import GIB, MIB, TIB
+
+__all__ = ["HostSection", "PolicySection", "key_of"]
+
+_DEFAULT: Final = Policy()
+
+Memory = Annotated[float, Between(0.1, 86_400, "s")]  # how long something is remembered
+Pause = Annotated[float, Between(0, 86_400, "s")]
+HalfRatio = Annotated[float, Between(0, 0.5)]
+AnySize = Annotated[Size, Between(0, TIB, "bytes")]
+
+
+def key_of(field: str) -> str:
+    """Say under which key a field is written."""
+    return field.replace("_bytes", "")
+
+
+class _Numbers(FileModel):
+    """A section of numbers; `ordered` are keys of which the first must not be below the second."""
+
+    ordered: ClassVar[tuple[tuple[str, str], ...]] = ()
+
+    def numbers(self, fields: Iterable[str]) -> dict[str, Any]:
+        """Give the numbers by the names of the fields that they are for."""
+        return {field: getattr(self, key_of(field)) for field in fields}
+
+    def senseless(self) -> Iterator[tuple[tuple[str, str], str]]:
+        """Say which two keys make no sense together, and why: the first is less than the second."""
+        for keys in self.ordered:
+            high, low = (getattr(self, key) for key in keys)
+            if high < low:
+                text = f"{_shown(keys[0], high)} is less than {keys[1]}, {_shown(keys[1], low)}"
+                yield keys, f"{text}: it must not be"
+
+
+def _shown(key: str, value: float) -> str:
+    if isinstance(value, int):
+        return exact_size(value)
+    return f"{value:g} s" if key.endswith("_s") else f"{value:g}"
+
+
+class PolicySection(_Numbers):
+    """The numbers by which Barostat acts. A change applies from the next tick."""
+
+    ordered = (
+        ("pool_high_ratio", "pool_low_ratio"),
+        ("dead_band_high", "dead_band_low"),
+        ("rest_high_s", "rest_low_s"),
+        ("stale_s", "tick_s"),
+        ("stuck_s", "nudge_s"),
+    )
+
+    mode: Literal["pressure", "share"] = "pressure"
+    tick_s: Annotated[float, Between(0.1, 10, "s")] = _DEFAULT.tick_s
+    half_life_s: Memory = _DEFAULT.half_life_s
+    tight_half_life_s: Memory = _DEFAULT.tight_half_life_s
+    growth_half_life_s: Memory = _DEFAULT.growth_half_life_s
+    latency_s: Annotated[float, Between(0, 60, "s")] = _DEFAULT.latency_s
+    growth_cap_ratio: Annotated[float, Between(0, 10)] = _DEFAULT.growth_cap_ratio
+    minute_s: Memory = _DEFAULT.minute_s
+    pool_low_ratio: HalfRatio = _DEFAULT.pool_low_ratio
+    pool_high_ratio: HalfRatio = _DEFAULT.pool_high_ratio
+    dead_band_ratio: HalfRatio = _DEFAULT.dead_band_ratio
+    dead_band_low: AnySize = _DEFAULT.dead_band_low_bytes
+    dead_band_high: AnySize = _DEFAULT.dead_band_high_bytes
+    urgent_ratio: Ratio = _DEFAULT.urgent_ratio
+    distress_ratio: HalfRatio = _DEFAULT.distress_ratio
+    trickle_ratio: Ratio = _DEFAULT.trickle_ratio
+    trickle_s: Memory = _DEFAULT.trickle_s
+    grow_hold_s: Pause = _DEFAULT.grow_hold_s
+    spare_ratio: Ratio = _DEFAULT.spare_ratio
+    floor_ratio: HalfRatio = _DEFAULT.floor_ratio
+    floor_low: AnySize = _DEFAULT.floor_low_bytes
+    wide_floor_ratio: HalfRatio = _DEFAULT.wide_floor_ratio
+    paging_ratio: Ratio = _DEFAULT.paging_ratio
+    paging_low: AnySize = _DEFAULT.paging_low_bytes
+    step_high: Annotated[Size, Between(MIB, TIB, "bytes")] = _DEFAULT.step_high_bytes
+    settle_s: Pause = _DEFAULT.settle_s
+    stale_s: Annotated[float, Between(0.2, 600, "s")] = _DEFAULT.stale_s
+    fresh_ratio: Ratio = _DEFAULT.fresh_ratio
+    stuck_s: Annotated[float, Between(0.5, 600, "s")] = _DEFAULT.stuck_s
+    progress_ratio: Ratio = _DEFAULT.progress_ratio
+    nudge_s: Annotated[float, Between(0.2, 600, "s")] = _DEFAULT.nudge_s
+    rest_low_s: Pause = _DEFAULT.rest_low_s
+    rest_high_s: Pause = _DEFAULT.rest_high_s
+
+    def policy(self) -> Policy:
+        """Make the numbers that `decide` acts by."""
+        numbers = self.numbers(Policy.__dataclass_fields__)
+        return Policy(**numbers | {"mode": Mode(self.mode)})
+
+
+class HostSection(_Numbers):
+    """What the host keeps for itself, and when it brakes."""
+
+    ordered = (("low_ratio", "critical_ratio"), ("comfort_ratio", "low_ratio"))
+
+    capacity: Annotated[AutoSize, Between(MIB, 1024 * TIB, "bytes")] = None
+    reserve: Annotated[AutoSize, Between(0, 1024 * TIB, "bytes")] = None
+    reserve_ratio: Annotated[float, Between(0, 0.9)] = 0.05
+    reserve_low: AnySize = 1 * GIB
+    reserve_margin_ratio: HalfRatio = 0.04
+    reserve_half_life_s: Memory = 300.0
+    overhead: AnySize = 64 * MIB
+    overhead_ratio: HalfRatio = 1 / 128
+    low_ratio: HalfRatio = 0.02
+    critical_ratio: HalfRatio = 0.01
+    comfort_ratio: Ratio = 0.20
+    stall_ratio: Ratio = 0.10
+    swap_out_per_s: AnySize = 1 * MIB
+    lasting_s: Pause = 10.0
+    calm_s: Pause = 10.0
+    deadline_s: Annotated[float, Between(0.1, 60, "s")] = 2.0
