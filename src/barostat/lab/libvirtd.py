@@ -38,6 +38,8 @@ PLACES: Final = {
 }
 """What libvirt reads and writes, by the folder of the run that it sees there."""
 
+NO_KVM: Final = "no-kvm"
+
 LIBVIRTD_CONF: Final = """\
 unix_sock_dir = "{sockets}"
 unix_sock_rw_perms = "0700"
@@ -75,8 +77,9 @@ class PrivateLibvirtd:
         binds = {place: folder / name for place, name in PLACES.items()}
         kvm = Path("/dev/kvm")
         if accelerator is Accelerator.TCG and kvm.exists():
-            # libvirt asks QEMU what KVM can do; where KVM hangs, so does the asking, for ever.
-            binds[str(kvm)] = Path("/dev/null")
+            # libvirt asks QEMU what KVM can do; where KVM hangs, so does the asking, for ever. It
+            # must look unusable: where it looks as if it had come back, every guest asks anew.
+            binds[str(kvm)] = folder / NO_KVM
         self._namespace = Namespace(binds)
         self._daemon: asyncio.subprocess.Process | None = None
 
@@ -188,6 +191,7 @@ class PrivateLibvirtd:
         for name in PLACES.values():
             (self.folder / name).mkdir()
         conf = LIBVIRTD_CONF.format(sockets=self.folder)
+        (self.folder / NO_KVM).touch()
         (self.folder / "etc" / "libvirtd.conf").write_text(conf)
         (self.folder / "etc" / "qemu.conf").write_text(QEMU_CONF)
 

@@ -22,11 +22,13 @@ CLOSE_TIMEOUT_S: Final = 10.0
 """Of emulated guests that are killed; beyond this one hangs in the kernel."""
 SHOWN_BYTES: Final = 1000
 
-# The order of its arguments: pairs of source and place, all bound before anything runs inside.
+# Its arguments: pairs of a source and a place. A file is bound read-only: not even root may then
+# open it for writing.
 FIRST: Final = """
 set -e
 while [ $# -gt 0 ]; do
     mount --bind "$1" "$2"
+    [ -d "$2" ] || mount -o remount,bind,ro "$2"
     shift 2
 done
 echo open
@@ -38,7 +40,8 @@ class Namespace:
     """Processes with mounts, network and process ids of their own.
 
     Args:
-        binds: what is seen inside instead of what the machine has there, by place; places exist.
+        binds: what is seen inside instead of what the machine has there, by place: folders, and
+            files, which cannot be written to; places and sources exist.
     """
 
     def __init__(self, binds: Mapping[str, Path]) -> None:
