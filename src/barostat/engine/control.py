@@ -158,13 +158,17 @@ class Control:
         return self._newest
 
     async def settings(self, guest: str) -> GuestSettings:
-        """Say what a VM's settings are, running or not.
+        """Say what a VM's settings are, running or not, and what is wrong with them.
 
         Raises:
-            SettingsError: something is written that cannot be read.
             UnknownGuestError, HypervisorError, ServiceError.
         """
-        return self._stand(guest, await self._seen(guest), await self._written(guest))
+        seen = await self._seen(guest)
+        try:
+            return self._stand(guest, seen, await self._written(guest))
+        except SettingsError as error:
+            faults = error.faults or (error.message,)
+            return replace(self._stand(guest, seen, None), faults=faults)
 
     async def change(self, guest: str, patch: SettingsPatch) -> SettingsChange:
         """Change a VM's settings; what the patch leaves out stays.

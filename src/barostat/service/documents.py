@@ -1,0 +1,203 @@
+"""What Barostat says, as values: the API's answers, `--output json`, and what the tables show.
+
+One shape for one thing, whoever asks and whichever way. Sizes are bytes, times are seconds, no
+number is infinite or "not a number"; what a VM does not say is null, and a key is never left out.
+`making.py` makes these of what was seen and decided. Who reads them from a newer daemon leaves
+aside what it does not know.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from barostat.core.allocation import Tier
+from barostat.core.moves import MoveKind
+from barostat.core.observation import RunState
+from barostat.core.pressure import Status
+
+__all__ = [
+    "Change",
+    "Details",
+    "Explanation",
+    "Fault",
+    "Guest",
+    "Health",
+    "Host",
+    "HostPause",
+    "Move",
+    "Overview",
+    "Problem",
+    "Reason",
+    "Settings",
+    "SettingsView",
+    "WrittenSettings",
+]
+
+
+class Document(BaseModel):
+    """Base of all that is said."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+
+class Reason(Document):
+    """Why something was done or left."""
+
+    code: str = Field(description="One of docs/reference/reasons.md; never renamed.")
+    numbers: dict[str, int | float | str]
+    sentence: str
+
+
+class Move(Document):
+    """What is asked of a VM now."""
+
+    kind: MoveKind
+    from_bytes: int
+    to_bytes: int
+
+
+class Settings(Document):
+    """A VM's settings in force: what was left out is filled in."""
+
+    startup_bytes: int
+    minimum_bytes: int
+    maximum_bytes: int
+    buffer_percent: int
+    weight: int
+    enabled: bool
+    paused: bool
+
+
+class WrittenSettings(Document):
+    """A VM's settings as they are written. Null: left out, so that the VM's devices say it."""
+
+    startup_bytes: int | None
+    minimum_bytes: int | None
+    maximum_bytes: int | None
+    buffer_percent: int
+    weight: int
+    enabled: bool
+    paused: bool
+
+
+class SettingsView(Document):
+    """How a VM's settings stand."""
+
+    guest: str
+    running: bool
+    place: str = Field(description="Where they stand: a file, or which domain's metadata.")
+    written: WrittenSettings | None
+    in_force: Settings | None
+    faults: tuple[str, ...] = Field(description="Why what is written cannot be used.")
+
+
+class Change(Document):
+    """What a change did. Equal settings before and after: there was nothing to do."""
+
+    before: SettingsView
+    after: SettingsView
+
+
+class HostPause(Document):
+    """Whether every VM of the host was, and is, held at its size."""
+
+    before: bool
+    after: bool
+
+
+class Host(Document):
+    """How the host's memory stands."""
+
+    capacity_bytes: int = Field(description="What may be handed out.")
+    promised_bytes: int = Field(description="What VMs have or may take after the plan.")
+    in_hand_bytes: int
+    pool_bytes: int = Field(description="What should stay in hand for urgent grows.")
+    tier: Tier = Field(description="How far the memory goes.")
+    paused: bool = Field(description="The operator holds every VM at its size.")
+    moving: bool = Field(description="False: it decides and explains, and moves nothing.")
+    age_s: float = Field(description="How long ago the guests were looked at.")
+    alarms: tuple[Reason, ...]
+
+
+class Guest(Document):
+    """One VM as it was seen and decided on."""
+
+    name: str
+    status: Status
+    assigned_bytes: int
+    demand_bytes: int | None
+    pressure: float | None = Field(description="Demand over assigned; 1 is exactly enough.")
+    available_bytes: int | None
+    want_bytes: int
+    target_bytes: int
+    promised_bytes: int
+    balloon_bytes: int
+    plugged_bytes: int
+    move: Move | None
+    reasons: tuple[Reason, ...]
+    why: str = Field(description="What is done with it and why, in one sentence.")
+    run_state: RunState
+    depth: Literal["static", "balloon"] = Field(description="How deep it can be seen into.")
+    boot_bytes: int
+    ceiling_bytes: int = Field(description="The largest size that its devices allow.")
+    kernel_bytes: int | None = Field(description="What of its demand its kernel keeps.")
+    seen_age_s: float = Field(description="Since its hypervisor last answered.")
+    statistics_age_s: float | None = Field(description="Since it last spoke itself.")
+    fault: str | None = Field(description="Why its hypervisor does not answer.")
+    settings: Settings | None
+
+
+class Fault(Document):
+    """Why something that should be a VM, or a whole connection, is not seen."""
+
+    name: str
+    message: str
+    hint: str
+
+
+class Overview(Document):
+    """The host and all its VMs."""
+
+    host: Host
+    guests: tuple[Guest, ...]
+    faults: tuple[Fault, ...]
+    powered_off: tuple[str, ...] | None = Field(
+        description="VMs that are known and do not run; null where nobody asked for them."
+    )
+
+
+class Details(Document):
+    """One VM and its settings. While it is off there is nothing but these."""
+
+    guest: Guest | None
+    settings: SettingsView
+
+
+class Explanation(Document):
+    """Why a VM has the memory it has."""
+
+    host: Host
+    guest: Guest
+    sentences: tuple[str, ...]
+
+
+class Health(Document):
+    """Whether the daemon does its work."""
+
+    version: str
+    healthy: bool
+    says: str
+    age_s: float | None = Field(description="How long ago the guests were looked at.")
+
+
+class Problem(Document):
+    """An error, as RFC 9457 has it, with what to do about it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    hint: str
+    faults: tuple[str, ...] = Field(description="Everything wrong with what was given.")
