@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+from barostat.cli.config import EXPLAINED_BY
 from barostat.cli.main import cli
+from barostat.config.describe import attributes_of, sections
 from barostat.core.explain import template
 from barostat.core.policy import Policy
 from barostat.core.reasons import ReasonCode
@@ -52,11 +52,7 @@ def _commands(
 
 def policy_page() -> str:
     """Every number by which Barostat acts, with its default and its reason."""
-    text = inspect.cleandoc(Policy.__doc__ or "").partition("Attributes:\n")[2]
-    entries = re.findall(r"^ {4}(\w[\w, ]*): (.*(?:\n {6,}.*)*)", text, re.MULTILINE)
-    reasons = {
-        name: re.sub(r"\s+", " ", why) for names, why in entries for name in names.split(", ")
-    }
+    reasons = attributes_of(Policy)
     lines = ["# The numbers Barostat acts by", "", NOTE, "| number | default | what it does |"]
     lines.append("|---|---|---|")
     lines += [
@@ -83,7 +79,47 @@ def reasons_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"cli.md": cli_page, "policy.md": policy_page, "reasons.md": reasons_page}
+CONFIGURATION = """\
+Of the daemon, [`barostat daemon`](../howto/run-the-daemon.md). Each of these goes over the ones
+before it, key by key:
+
+1. what is built in, as below;
+2. `/etc/barostat/barostat.toml`, or the file given by `--config`;
+3. the files `*.toml` in the folder `conf.d` beside it, in the order of their names;
+4. variables `BAROSTAT_SECTION__KEY`, such as `BAROSTAT_HOST__RESERVE=4GiB`: values as in the file,
+   but quotes may be left out.
+
+An unknown key is a fault, and so is a value out of its range: then nothing is taken, and every
+fault is named with its file and line. `barostat config check` looks for them,
+`barostat config show --origin` says what is in force and from where, and `barostat config example`
+writes a file to start from. Sizes are written as `"512MiB"`, times (`_s`) in seconds, shares
+(`_ratio`) as ratios.
+
+On SIGHUP the daemon reads all of it anew. `[host]`, `[policy]` and `[log]` apply from the next
+tick; the other sections when the daemon is started anew, and it says so.
+"""
+
+
+def configuration_page() -> str:
+    """Every key of the daemon's configuration."""
+    lines = ["# The daemon's configuration", "", NOTE, CONFIGURATION]
+    for section in sections(EXPLAINED_BY):
+        lines += [f"## `[{section.name}]`", "", section.about, ""]
+        lines += ["| key | takes | default | what it is |", "|---|---|---|---|"]
+        lines += [
+            f"| `{entry.key}` | {entry.accepts} | `{entry.default}` | {entry.why} |"
+            for entry in section.entries
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+PAGES = {
+    "cli.md": cli_page,
+    "configuration.md": configuration_page,
+    "policy.md": policy_page,
+    "reasons.md": reasons_page,
+}
 
 
 def main() -> None:

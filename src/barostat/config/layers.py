@@ -159,7 +159,7 @@ def _no_such_variable(name: str) -> str:
         for section, values in DaemonConfig().model_dump().items()
         for key in values
     ]
-    near = difflib.get_close_matches(name, [*known, *OF_COMMANDS], n=1)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
     meant = f'did you mean "{near[0]}"?' if near else f"a setting is {PREFIX}SECTION__KEY"
     return f"there is no such variable; {meant}"
 
