@@ -186,12 +186,15 @@ def _usable(path: Path, content: SettingsFile | None, faults: tuple[str, ...]) -
 
 
 def _text(path: Path, settings: SettingsFile, before: SettingsFile | None) -> str:
-    """Write the keys that differ from what stands in the file; the others stay as they are."""
+    """Write the keys that differ from what stands in the file; the others stay as they are.
+
+    A first file says that Dynamic Memory is on, or off, even where nothing else is to be said.
+    """
     old = before or SettingsFile()
     changes = {
         key: written_size(value) if key in _SIZES and value is not None else value
         for key, value in settings
-        if value != getattr(old, key)
+        if value != getattr(old, key) or (before is None and key == "enabled")
     }
     return edited(path.read_text() if path.exists() else "", changes)
 

@@ -1,0 +1,114 @@
+"""Ask a running daemon over its UNIX socket: with a deadline, and with errors that are ours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final, TypeVar
+from urllib.parse import quote
+
+import httpx2
+from pydantic import BaseModel, ValidationError
+
+from barostat.config.settings_file import SettingsPatch
+from barostat.errors import ServiceError
+from barostat.service.documents import (
+    Change,
+    Details,
+    Explanation,
+    HostPause,
+    Overview,
+    Problem,
+)
+from barostat.service.problems import MEDIA_TYPE, error_of
+from barostat.service.sockets import check_answering
+
+__all__ = ["RemoteDesk", "open_daemon"]
+
+DEADLINE_S: Final = 10.0
+"""The daemon waits 5 s for its own first look, and libvirt 5 s for a change; then it says so."""
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@asynccontextmanager
+async def open_daemon(socket: Path, *, deadline_s: float = DEADLINE_S) -> AsyncIterator[RemoteDesk]:
+    """Reach the daemon at a socket.
+
+    Raises:
+        NoDaemonError: no daemon runs there.
+        DeniedError: we may not ask it.
+        ServiceError: it cannot be reached.
+    """
+    await asyncio.to_thread(check_answering, socket)
+    async with httpx2.AsyncClient(
+        transport=httpx2.AsyncHTTPTransport(uds=str(socket)),
+        base_url="http://barostat/v1",
+        timeout=deadline_s,
+        trust_env=False,
+    ) as client:
+        yield RemoteDesk(client, socket, deadline_s=deadline_s)
+
+
+class RemoteDesk:
+    """Asks the daemon behind a client. Whatever it refuses is raised as it would raise it."""
+
+    def __init__(self, client: httpx2.AsyncClient, socket: Path, *, deadline_s: float) -> None:
+        self._client = client
+        self._socket = socket
+        self._deadline_s = deadline_s
+
+    async def overview(self, *, everyone: bool = False) -> Overview:
+        """Say how the host and its VMs stand; with `everyone`, name those that are off too."""
+        return await self._ask("GET", f"/guests?everyone={str(everyone).lower()}", Overview)
+
+    async def details(self, guest: str) -> Details:
+        """Say all about one VM."""
+        return await self._ask("GET", f"/guests/{quote(guest, safe='')}", Details)
+
+    async def explanation(self, guest: str) -> Explanation:
+        """Say why a VM has the memory it has."""
+        return await self._ask("GET", f"/guests/{quote(guest, safe='')}/explanation", Explanation)
+
+    async def change(self, guest: str, patch: SettingsPatch) -> Change:
+        """Change a VM's settings."""
+        path = f"/guests/{quote(guest, safe='')}/settings"
+        return await self._ask("PATCH", path, Change, patch)
+
+    async def pause_host(self, *, paused: bool) -> HostPause:
+        """Hold every VM at its size, or let them be balanced again."""
+        return await self._ask("POST", "/pause" if paused else "/resume", HostPause)
+
+    async def _ask(
+        self, method: str, path: str, model: type[Model], patch: SettingsPatch | None = None
+    ) -> Model:
+        body = None if patch is None else patch.model_dump(exclude_unset=True)
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                answer = await self._client.request(method, path, json=body)
+        except (TimeoutError, httpx2.TimeoutException) as error:
+            unknown = "" if method == "GET" else "whether the change was made is not known; "
+            raise ServiceError(
+                f"the daemon at {self._socket} did not answer within {self._deadline_s:g} s",
+                hint=f"{unknown}`systemctl status barostat` and its log show what it does",
+            ) from error
+        except httpx2.HTTPError as error:
+            raise ServiceError(
+                f"what listens at {self._socket} did not answer as a daemon does: {error}",
+                hint="name the daemon's own socket with --socket",
+            ) from error
+        return self._read(answer, model)
+
+    def _read(self, answer: httpx2.Response, model: type[Model]) -> Model:
+        """Make a document of an answer, or raise the error that it is."""
+        try:
+            if answer.headers.get("content-type", "").startswith(MEDIA_TYPE):
+                raise error_of(Problem.model_validate_json(answer.content))
+            return model.model_validate_json(answer.content)
+        except ValidationError as error:
+            raise ServiceError(
+                f"the answer of the daemon at {self._socket} cannot be read",
+                hint="is it another version of Barostat? restart it after an upgrade",
+            ) from error

@@ -1,0 +1,150 @@
+"""The daemon's UNIX socket: made so that only its owner and one group may connect, and found.
+
+A socket that a dead daemon left behind is replaced; a live one's, or what is no socket, never.
+Who may connect is settled before anybody can: the rights are set between bind and listen.
+"""
+
+from __future__ import annotations
+
+import errno
+import getpass
+import grp
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import Final
+
+from barostat.errors import BarostatError, DeniedError, NoDaemonError, ServiceError
+
+__all__ = ["bind", "check_answering", "remove"]
+
+PROBE_DEADLINE_S: Final = 2.0
+"""The kernel lets a caller in at once, unless a backlog of others waits."""
+
+
+def bind(path: Path, *, group: str | None) -> socket.socket:
+    """Bind the socket, with its rights; nobody can connect before it listens. Blocks for a moment.
+
+    Args:
+        path: where; its folder is made if it is not there.
+        group: who may connect beside the owner; None: nobody.
+
+    Raises:
+        ServiceError: a live daemon listens there, or it cannot be made.
+    """
+    gid = None if group is None else _group_id(group)
+    try:
+        _make_folder(path.parent, gid)
+        _clear(path)
+        bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            bound.bind(str(path))
+            if gid is not None:
+                os.chown(path, -1, gid)
+            path.chmod(0o600 if gid is None else 0o660)
+        except BaseException:
+            bound.close()
+            raise
+    except OSError as error:
+        raise ServiceError(
+            f"the socket {path} cannot be made: {error.strerror or error}",
+            hint="give a path of at most 107 bytes in a folder that the daemon may write to",
+        ) from error
+    return bound
+
+
+def _group_id(group: str) -> int:
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError as error:
+        raise ServiceError(
+            f'there is no group "{group}" to share the socket with',
+            hint=f"`groupadd --system {group}` makes it; or name another group",
+        ) from error
+
+
+def _make_folder(folder: Path, gid: int | None) -> None:
+    try:
+        folder.mkdir(mode=0o750, parents=True)
+    except FileExistsError:
+        return
+    if gid is not None:
+        os.chown(folder, -1, gid)
+
+
+def _clear(path: Path) -> None:
+    """Remove what a dead daemon left behind."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise ServiceError(
+            f"{path} is in the way: it is no socket", hint="remove it, or name another"
+        )
+    try:
+        check_answering(path)
+    except NoDaemonError:
+        path.unlink(missing_ok=True)
+        return
+    raise ServiceError(
+        f"another daemon listens at {path}", hint="stop it first, or give this one another socket"
+    )
+
+
+def remove(path: Path, bound: socket.socket, inode: int) -> None:
+    """Close the socket and remove its file, if it is still ours."""
+    bound.close()
+    try:
+        if path.lstat().st_ino == inode:
+            path.unlink()
+    except FileNotFoundError:
+        pass
+
+
+def check_answering(path: Path) -> None:
+    """Find out whether somebody listens at a socket. Blocks for a moment.
+
+    Raises:
+        NoDaemonError: nobody does.
+        DeniedError: we may not ask.
+        ServiceError: it cannot be reached.
+    """
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.settimeout(PROBE_DEADLINE_S)
+        try:
+            caller.connect(str(path))
+        except OSError as error:
+            raise _trouble(path, error) from error
+
+
+def _trouble(path: Path, error: OSError) -> BarostatError:
+    match error.errno:
+        case errno.ENOENT | errno.ECONNREFUSED | errno.ENOTDIR:
+            hint = "start it with `barostat daemon`, or name its socket with --socket"
+            return NoDaemonError(f"no daemon runs at {path}", hint=hint)
+        case errno.EACCES | errno.EPERM:
+            group, user = _group_of(path), getpass.getuser()
+            hint = f"`sudo usermod -aG {group} {user}` lets you in from your next login on"
+            return DeniedError(
+                f'only members of group "{group}" may ask the daemon at {path}', hint=hint
+            )
+        case _:
+            reason = "too many wait for it" if error.errno == errno.EAGAIN else str(error)
+            hint = "is it stopped, or very busy? `systemctl status barostat` shows its state"
+            return ServiceError(f"the daemon at {path} cannot be reached: {reason}", hint=hint)
+
+
+def _group_of(path: Path) -> str:
+    """Name the group that may connect, as far as we may look."""
+    for place in (path, *path.parents):
+        try:
+            gid = place.stat().st_gid
+        except OSError:
+            continue
+        try:
+            return grp.getgrgid(gid).gr_name
+        except KeyError:
+            return str(gid)
+    return "barostat"
