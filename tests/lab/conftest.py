@@ -18,3 +18,9 @@ asyncio.set_event_loop(None)
 def kit() -> Kit:
     """All that guests need; fetched, built and probed once. Fails where it cannot be had."""
     return ensure_kit(progress=logging.getLogger("lab").info)
+
+
+@pytest.fixture(scope="session")
+def libvirt_kit() -> Kit:
+    """The same, and what a libvirtd of the lab needs."""
+    return ensure_kit(progress=logging.getLogger("lab").info, libvirt=True)
