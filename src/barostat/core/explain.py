@@ -127,6 +127,10 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
         "is given more"
     ),
     ReasonCode.HOST_SWAPS: ("the host swaps out {rate_bytes_per_s} a second: no VM is given more"),
+    ReasonCode.HOST_RECOVERING: (
+        "the host was short of memory a moment ago: no VM is given more until it has been calm for "
+        "{wait_s} more"
+    ),
     ReasonCode.HOST_TAKES_BACK: "VMs are asked to give {wanted_bytes} back to the host",
     ReasonCode.HOST_UNSEEN: (
         "the host cannot be looked at ({fault}): what was seen {age_s} ago counts, and no VM is "

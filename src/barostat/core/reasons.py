@@ -69,6 +69,7 @@ class ReasonCode(enum.Enum):
     HOST_LOW = "host-low"
     HOST_STALLS = "host-stalls"
     HOST_SWAPS = "host-swaps"
+    HOST_RECOVERING = "host-recovering"
     HOST_TAKES_BACK = "host-takes-back"
     HOST_UNSEEN = "host-unseen"
 
