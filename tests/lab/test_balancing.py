@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from barostat.config.settings_file import SettingsFolder
 from barostat.core.settings import MemorySettings
 from barostat.engine.loop import Balancer, Tick
 from barostat.engine.observe import FixedCapacity, FixedSettings
@@ -35,7 +36,7 @@ async def real_stage(kit: Kit) -> AsyncIterator[RealStage]:
     async with Lab((), kit=kit) as lab:
         hypervisor = QmpHypervisor(directory=lab.folder)
         try:
-            yield RealStage(lab, hypervisor)
+            yield RealStage(lab, hypervisor, SettingsFolder(lab.folder))
         finally:
             await hypervisor.close()
 

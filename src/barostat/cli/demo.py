@@ -13,7 +13,7 @@ from barostat.cli.console import StdoutConsole
 from barostat.cli.ending import EXIT_BAD
 from barostat.cli.options import NumberRange, output_option
 from barostat.cli.output import print_json, say
-from barostat.cli.playing import play_once
+from barostat.cli.playing import play_once, stage_options
 from barostat.cli.results import compare, highlights, is_bad
 from barostat.lab.report import Report
 from barostat.lab.scenario import Scenario, read_scenario
@@ -32,9 +32,9 @@ DEMO_SECONDS: Final = 66
     show_default=True,
     help="How long each of the two runs lasts once its guests are ready.",
 )
-@click.option("--simulated", is_flag=True, help="Simulated guests: for a machine without QEMU.")
+@stage_options
 @output_option
-def demo_command(seconds: float, simulated: bool, output: str) -> int:
+def demo_command(seconds: float, hypervisor: str, output: str) -> int:
     """Boot three guests and watch memory move between them.
 
     Plays one scenario twice: with Barostat, then with the same memory in static sizes. The exit
@@ -44,7 +44,7 @@ def demo_command(seconds: float, simulated: bool, output: str) -> int:
     with resources.as_file(resources.files("barostat.lab") / "demo.toml") as path:
         scenario = read_scenario(Path(path))
     reports = [
-        _play(scenario, seconds=seconds, simulated=simulated, moving=moving, console=console)
+        _play(scenario, seconds=seconds, hypervisor=hypervisor, moving=moving, console=console)
         for moving in (True, False)
     ]
     if console is None:
@@ -58,7 +58,7 @@ def _play(
     scenario: Scenario,
     *,
     seconds: float,
-    simulated: bool,
+    hypervisor: str,
     moving: bool,
     console: StdoutConsole | None,
 ) -> Report:
@@ -67,7 +67,9 @@ def _play(
         say(title.strip())
     else:
         console.print(title, style="bold")
-    run = play_once(scenario, seconds=seconds, simulated=simulated, moving=moving, console=console)
+    run = play_once(
+        scenario, seconds=seconds, hypervisor=hypervisor, moving=moving, console=console
+    )
     return asyncio.run(run)
 
 

@@ -12,7 +12,7 @@ from barostat.cli.console import StdoutConsole
 from barostat.cli.ending import EXIT_BAD
 from barostat.cli.options import SIZE, NumberRange, output_option
 from barostat.cli.output import print_json, say
-from barostat.cli.playing import play_once
+from barostat.cli.playing import play_once, stage_options
 from barostat.cli.results import compare, highlights, is_bad
 from barostat.cli.tables import plain_table
 from barostat.errors import InputError
@@ -51,9 +51,9 @@ def lab_command() -> None:
     show_default=True,
     help="Who sizes the guests: Barostat, or nobody.",
 )
-@click.option("--simulated", is_flag=True, help="Simulated guests: for a machine without QEMU.")
+@stage_options
 @output_option
-def run_command(scenario: Path, seconds: float, policy: str, simulated: bool, output: str) -> int:
+def run_command(scenario: Path, seconds: float, policy: str, hypervisor: str, output: str) -> int:
     """Boot a scenario's guests, play it, take everything down, and report.
 
     The exit code is 1 if a rule was broken or a guest's kernel had to kill.
@@ -63,7 +63,7 @@ def run_command(scenario: Path, seconds: float, policy: str, simulated: bool, ou
         play_once(
             read_scenario(scenario),
             seconds=seconds,
-            simulated=simulated,
+            hypervisor=hypervisor,
             moving=policy == "barostat",
             console=console,
         )

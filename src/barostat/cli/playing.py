@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final, Self
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Self, TypeVar
 
+import click
 from rich.console import Group
 from rich.live import Live
 
@@ -18,13 +19,32 @@ from barostat.engine.loop import Tick
 from barostat.lab.report import Recorder, Report
 from barostat.lab.run import play
 from barostat.lab.scenario import Scenario
-from barostat.lab.stages import open_stage
+from barostat.lab.stages import StageKind, open_stage
 from barostat.units import format_size
 
-__all__ = ["Screen", "play_once"]
+__all__ = ["Screen", "play_once", "stage_options"]
 
 PLAIN_EVERY_S: Final = 5
 """Without a terminal all guests every second would drown the moves."""
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def stage_options(command: _Command) -> _Command:
+    """Let a command's user choose what runs the guests; `hypervisor` is a `StageKind`'s value."""
+    command = click.option(
+        "--simulated",
+        "hypervisor",
+        flag_value=StageKind.SIMULATED.value,
+        help="Short for --hypervisor simulated: for a machine without QEMU.",
+    )(command)
+    return click.option(
+        "--hypervisor",
+        type=click.Choice([kind.value for kind in StageKind]),
+        default=StageKind.QMP.value,
+        show_default=True,
+        help="What runs the guests: QEMU alone, a private libvirtd (as root), or a simulation.",
+    )(command)
 
 
 class Screen:
@@ -116,12 +136,12 @@ async def play_once(
     scenario: Scenario,
     *,
     seconds: float,
-    simulated: bool,
+    hypervisor: str,
     moving: bool,
     console: StdoutConsole | None,
 ) -> Report:
     """Boot, play and tear down once; without a console, silently."""
-    async with open_stage(simulated=simulated, say=say) as stage:
+    async with open_stage(StageKind(hypervisor), say=say) as stage:
         say(f"booting {', '.join(guest.name for guest in scenario.guests)} ({stage.label})")
         if console is None:
             return await play(stage, scenario, seconds=seconds, moving=moving)

@@ -118,6 +118,17 @@ class Lab:
     ) -> None:
         await self._end()
 
+    @property
+    def uri(self) -> str:
+        """Where the lab's libvirtd is reached.
+
+        Raises:
+            LabError: the lab's guests are bare QEMU.
+        """
+        if self.libvirtd is None:
+            raise LabError("this lab has no libvirtd", hint="its guests are found by their sockets")
+        return self.libvirtd.uri
+
     async def boot(self, spec: GuestSpec) -> LabGuest:
         """Boot one guest more and wait until its workload reports.
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from barostat.core.policy import Policy
 from barostat.engine.loop import Balancer, Tick
-from barostat.engine.observe import FixedCapacity, FixedSettings
+from barostat.engine.observe import FixedCapacity
 from barostat.errors import first_fault
 from barostat.lab.report import Recorder, Report
 from barostat.lab.scenario import Scenario, ScenarioGuest
@@ -73,7 +73,7 @@ class _Run:
         self._stop = asyncio.Event()
         self._balancer = Balancer(
             stage.hypervisor,
-            FixedSettings(scenario.settings),
+            stage.settings,
             FixedCapacity(scenario.capacity_bytes),
             policy=policy,
             on_tick=self._ticked,

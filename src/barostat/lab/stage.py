@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from barostat.engine.observe import SettingsSource
 from barostat.hypervisors.base import Hypervisor
 from barostat.lab.scenario import ScenarioGuest, Step
 
@@ -20,12 +21,17 @@ class Stage(Protocol):
         ...
 
     @property
+    def settings(self) -> SettingsSource:
+        """Where the settings of the guests that were booted stand."""
+        ...
+
+    @property
     def label(self) -> str:
-        """What the guests run on, for the report: "tcg", "kvm" or "simulated"."""
+        """What the guests run on, for the report: "tcg", "libvirt/kvm", "simulated"."""
         ...
 
     async def boot(self, guest: ScenarioGuest) -> None:
-        """Boot a guest and wait until its workload reports."""
+        """Boot a guest, wait until its workload reports, and put its settings where they belong."""
         ...
 
     async def play(self, step: Step) -> None:

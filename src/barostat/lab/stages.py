@@ -1,12 +1,22 @@
-"""The stages there are: real guests in QEMU, and simulated ones for a machine without."""
+"""The stages there are: real guests in QEMU or under libvirt, and simulated ones.
+
+On a real stage a guest's settings stand where an operator's would: in a file beside its socket, or
+in its domain's metadata.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import enum
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from typing import assert_never
 
+from barostat.config.settings_file import SettingsFolder, SettingsPatch
+from barostat.config.settings_store import SettingsStore
+from barostat.core.settings import MemorySettings
+from barostat.engine.observe import FixedSettings, SettingsSource
 from barostat.hypervisors.base import Hypervisor
 from barostat.hypervisors.qmp import QmpHypervisor
 from barostat.hypervisors.simulated import SimulatedHypervisor, SimulatedSpec
@@ -15,7 +25,15 @@ from barostat.lab.guests import GuestSpec
 from barostat.lab.scenario import ScenarioGuest, Step
 from barostat.lab.stage import Stage
 
-__all__ = ["guest_spec", "open_stage"]
+__all__ = ["RealStage", "SimulatedStage", "StageKind", "guest_spec", "open_stage"]
+
+
+class StageKind(enum.Enum):
+    """What stands between Barostat and the guests."""
+
+    QMP = "qmp"
+    LIBVIRT = "libvirt"
+    SIMULATED = "simulated"
 
 
 def guest_spec(guest: ScenarioGuest) -> GuestSpec:
@@ -29,25 +47,35 @@ def guest_spec(guest: ScenarioGuest) -> GuestSpec:
 
 
 class RealStage:
-    """Real guests in QEMU, seen through their QMP sockets."""
+    """Real guests.
 
-    def __init__(self, lab: Lab, hypervisor: QmpHypervisor) -> None:
+    Args:
+        lab: boots them.
+        hypervisor: the way by which Barostat sees and resizes them.
+        store: where their settings stand.
+    """
+
+    def __init__(self, lab: Lab, hypervisor: Hypervisor, store: SettingsStore) -> None:
         self.lab = lab
-        self._hypervisor = hypervisor
+        self.hypervisor = hypervisor
+        self._store = store
 
     @property
-    def hypervisor(self) -> Hypervisor:
-        """The way by which Barostat sees and resizes the guests."""
-        return self._hypervisor
+    def settings(self) -> SettingsSource:
+        """Where the settings of the guests that were booted stand."""
+        return self._store
 
     @property
     def label(self) -> str:
         """What the guests run on."""
-        return self.lab.kit.accelerator.value
+        accelerator = self.lab.kit.accelerator.value
+        return accelerator if self.lab.libvirtd is None else f"libvirt/{accelerator}"
 
     async def boot(self, guest: ScenarioGuest) -> None:
-        """Boot a guest and wait until its workload reports."""
+        """Boot a guest, wait until its workload reports, and put its settings where they belong."""
         await self.lab.boot(guest_spec(guest))
+        written = SettingsPatch(**asdict(guest.settings)).applied_to(None)
+        await self._store.write(guest.name, written, before=None)
 
     async def play(self, step: Step) -> None:
         """Tell a guest's workload what to do from now on."""
@@ -72,11 +100,17 @@ class SimulatedStage:
 
     def __init__(self) -> None:
         self._hypervisor = SimulatedHypervisor(asyncio.get_running_loop().time)
+        self._settings: dict[str, MemorySettings] = {}
 
     @property
     def hypervisor(self) -> Hypervisor:
         """The way by which Barostat sees and resizes the guests."""
         return self._hypervisor
+
+    @property
+    def settings(self) -> SettingsSource:
+        """Where the settings of the guests that were booted stand."""
+        return FixedSettings(self._settings)
 
     @property
     def label(self) -> str:
@@ -91,6 +125,7 @@ class SimulatedStage:
             maximum_bytes=guest.settings.maximum_bytes,
             swap_bytes=guest.swap_bytes,
         )
+        self._settings[guest.name] = guest.settings
         self._hypervisor.add(spec)
         await asyncio.sleep(spec.boot_s)
 
@@ -124,20 +159,50 @@ class SimulatedStage:
 
 
 @asynccontextmanager
-async def open_stage(*, simulated: bool, say: Callable[[str], None]) -> AsyncIterator[Stage]:
+async def open_stage(kind: StageKind, *, say: Callable[[str], None]) -> AsyncIterator[Stage]:
     """Set up a stage and take it down again, whatever happens.
 
     Args:
-        simulated: guests that never were, for a machine without QEMU.
+        kind: what stands between Barostat and the guests.
         say: told what is being prepared, in lines.
+
+    Raises:
+        LabError: guests cannot be booted here.
+        InputError: libvirt's Python binding is missing.
     """
-    if simulated:
-        yield SimulatedStage()
-        return
+    match kind:
+        case StageKind.QMP:
+            stage = _qmp_stage(say)
+        case StageKind.LIBVIRT:
+            stage = _libvirt_stage(say)
+        case StageKind.SIMULATED:
+            yield SimulatedStage()
+            return
+        case _:
+            assert_never(kind)
+    async with stage as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def _qmp_stage(say: Callable[[str], None]) -> AsyncIterator[Stage]:
     kit = await asyncio.to_thread(ensure_kit, progress=say)
     async with Lab((), kit=kit) as lab:
         hypervisor = QmpHypervisor(directory=lab.folder)
         try:
-            yield RealStage(lab, hypervisor)
+            yield RealStage(lab, hypervisor, SettingsFolder(lab.folder))
+        finally:
+            await hypervisor.close()
+
+
+@asynccontextmanager
+async def _libvirt_stage(say: Callable[[str], None]) -> AsyncIterator[Stage]:
+    from barostat.hypervisors.libvirt import LibvirtHypervisor  # noqa: PLC0415 - an extra
+
+    kit = await asyncio.to_thread(ensure_kit, progress=say, libvirt=True)
+    async with Lab((), kit=kit, libvirt=True) as lab:
+        hypervisor = LibvirtHypervisor(lab.uri)
+        try:
+            yield RealStage(lab, hypervisor, hypervisor)
         finally:
             await hypervisor.close()
