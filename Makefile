@@ -1,9 +1,11 @@
 # The one front door. `make` lists the targets.
 
 READY := .venv/ready
+LIBVIRT := .venv/libvirt
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 SCENARIO := examples/three-guests.toml
+HYPERVISOR := qmp
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint lab bench docs format clean
@@ -14,8 +16,11 @@ help: ## list the targets
 $(READY): pyproject.toml uv.lock tools/bootstrap
 	@tools/bootstrap
 
-demo: $(READY) ## move memory between three real guests (ARGS="--simulated" without QEMU)
-	@$(BIN)/barostat demo $(ARGS)
+$(LIBVIRT): $(READY)
+	@tools/bootstrap libvirt
+
+demo: $(if $(filter libvirt,$(HYPERVISOR)),$(LIBVIRT),$(READY)) ## move memory between three real guests (HYPERVISOR=libvirt; ARGS=--simulated without QEMU)
+	@$(BIN)/barostat demo --hypervisor $(HYPERVISOR) $(ARGS)
 
 test: lint ## everything: check, and contract, engine, CLI, docs and real-guest tests, with bars
 	@$(BIN)/coverage erase
@@ -27,7 +32,7 @@ test: lint ## everything: check, and contract, engine, CLI, docs and real-guest 
 check: lint ## what every change must pass: linters, types, layers, unit and property tests
 	$(PYTEST) -n 2 tests/unit tests/property
 
-lint: $(READY)
+lint: $(LIBVIRT)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
