@@ -41,6 +41,7 @@ class Balancer:
         policy: the numbers to act by.
         on_tick: told of every pass.
         on_outcome: told of the end of every operation.
+        on_fault: told of every pass that failed, and the next is tried; None ends the run with it.
         moving: False decides and tells, and moves nothing.
         clock: monotonic seconds.
 
@@ -58,6 +59,7 @@ class Balancer:
         policy: Policy | None = None,
         on_tick: Callable[[Tick], None] = lambda _: None,
         on_outcome: Callable[[Outcome], None] = lambda _: None,
+        on_fault: Callable[[Exception], None] | None = None,
         moving: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -68,6 +70,7 @@ class Balancer:
         self.paused = False
         self._on_tick = on_tick
         self._on_outcome = on_outcome
+        self._on_fault = on_fault
         self._moving = moving
         self._clock = clock
         self._state = State()
@@ -91,17 +94,27 @@ class Balancer:
     async def _keep_pace(self, actor: Actor, stop: asyncio.Event) -> None:
         due_s = self._clock()
         while not stop.is_set():
-            tick = await self.look()
-            if self._moving:
-                actor.perform(tick.decision.moves)
-            async with self._ticked:
-                self._ticked.notify_all()
+            await self._pass(actor)
             due_s = max(due_s + self.policy.tick_s, self._clock())
             try:
                 async with asyncio.timeout(due_s - self._clock()):
                     await stop.wait()
             except TimeoutError:
                 continue
+
+    async def _pass(self, actor: Actor) -> None:
+        """Do one pass: the boundary at which a fault of one pass ends."""
+        try:
+            tick = await self.look()
+        except Exception as fault:
+            if self._on_fault is None:
+                raise
+            self._on_fault(fault)
+            return
+        if self._moving:
+            actor.perform(tick.decision.moves)
+        async with self._ticked:
+            self._ticked.notify_all()
 
     async def look(self) -> Tick:
         """Do one pass without acting: observe, decide, and tell."""
