@@ -6,6 +6,7 @@ writes them. What makes no sense is passed over: a command line is anybody's to 
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -89,7 +90,7 @@ def read_command(words: Sequence[str]) -> Command:
 
 def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Pair every option with the word after it; one that takes none is followed by another."""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in itertools.pairwise([*words, ""]):
         if word.startswith("-") and len(word) > 1:
             yield word.lstrip("-"), following
 
