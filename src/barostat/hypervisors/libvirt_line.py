@@ -1,0 +1,212 @@
+"""One connection to libvirt and what is asked on it. Everything here blocks: it runs in workers.
+
+libvirt speaks KiB. `balloon.current` of its statistics counts virtio-mem in and is off after a
+reset, so it only shows that something changed: the balloon's size comes from `memoryStats`,
+straight from QEMU, and what is plugged from the domain's XML, which libvirt keeps by QEMU's events.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from barostat.hypervisors.libvirt_api import libvirt, open_connection
+from barostat.hypervisors.libvirt_errors import translate, translate_opening
+
+__all__ = ["Exact", "Figures", "Line", "Listed"]
+
+Figures = Mapping[str, int]
+"""The balloon group of libvirt's statistics, without "balloon."; empty if the guest was busy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """What libvirt says of a domain that runs, without asking its QEMU.
+
+    Attributes:
+        identity: another one each time it is started.
+        state, reason: virDomainState, and the reason that goes with it.
+    """
+
+    identity: tuple[str, int]
+    state: int
+    reason: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exact:
+    """A domain asked by itself.
+
+    Attributes:
+        xml: the live one.
+        figures: of `memoryStats`, called as those of lists; None if QEMU was not asked.
+        moving: a migration, save or dump is under way; None if that was not asked.
+    """
+
+    xml: str
+    figures: Figures | None
+    moving: bool | None
+
+
+class Line:
+    """A connection, and the domains that were met on it."""
+
+    def __init__(self, uri: str, connection: Any) -> None:
+        self.uri = uri
+        self.connection = connection
+        self._domains: dict[str, Any] = {}
+
+    @classmethod
+    def open(cls, uri: str) -> Self:
+        """Connect.
+
+        Raises:
+            UnreachableError
+        """
+        try:
+            return cls(uri, open_connection(uri))
+        except libvirt.libvirtError as error:
+            raise translate_opening(uri, error) from error
+
+    @property
+    def alive(self) -> bool:
+        """Whether the connection stands, as far as this side knows; asks nobody."""
+        try:
+            return bool(self.connection.isAlive())
+        except libvirt.libvirtError:
+            return False
+
+    def close(self) -> None:
+        """Let go of the connection, and of the domains first: each of them holds it open."""
+        self._domains.clear()
+        with contextlib.suppress(libvirt.libvirtError):
+            self.connection.close()
+
+    def domain(self, name: str) -> Any:
+        """Find a domain by its name.
+
+        Raises:
+            libvirt.libvirtError: there is none.
+        """
+        found = self._domains.get(name)
+        if found is None:
+            found = self._domains[name] = self.connection.lookupByName(name)
+        return found
+
+    def forget(self, name: str) -> None:
+        """Look a domain up anew the next time: it may be another one of that name by now."""
+        self._domains.pop(name, None)
+
+    def list_running(self) -> dict[str, Listed]:
+        """Say who runs.
+
+        Raises:
+            HypervisorError
+        """
+        flags = (
+            libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
+            | libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+        )
+        try:
+            records = self.connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, flags)
+        except libvirt.libvirtError as error:
+            raise translate(self.uri, error) from error
+        return {
+            domain.name(): Listed(
+                identity=(domain.UUIDString(), domain.ID()),
+                state=figures.get("state.state", libvirt.VIR_DOMAIN_NOSTATE),
+                reason=figures.get("state.reason", 0),
+            )
+            for domain, figures in records
+        }
+
+    def list_figures(self, names: Sequence[str]) -> dict[str, Figures]:
+        """Read what several guests' balloon drivers last said; one that is busy is left empty.
+
+        Who is not running is left out.
+
+        Raises:
+            HypervisorError
+        """
+        flags = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+        try:
+            records = self.connection.domainListGetStats(
+                self._running(names), libvirt.VIR_DOMAIN_STATS_BALLOON, flags
+            )
+        except libvirt.libvirtError as error:
+            raise translate(self.uri, error) from error
+        found: dict[str, Figures] = {
+            domain.name(): {key.removeprefix("balloon."): figure for key, figure in said.items()}
+            for domain, said in records
+        }
+        for name in names:
+            if name not in found:
+                self.forget(name)
+        return found
+
+    def _running(self, names: Sequence[str]) -> list[Any]:
+        if any(name not in self._domains for name in names):
+            running = self.connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+            self._domains = {domain.name(): domain for domain in running}
+        return [self._domains[name] for name in names if name in self._domains]
+
+    def exact(self, name: str, *, from_qemu: bool, job: bool) -> Exact:
+        """Ask one domain.
+
+        Args:
+            name: its name.
+            from_qemu: ask its QEMU too; one that is being received answers nothing.
+            job: ask whether it is being moved.
+
+        Raises:
+            HypervisorError
+        """
+        with self.asking(name) as domain:
+            figures = _memory_stats(domain) if from_qemu else None
+            moving = _moving(domain) if job else None
+            return Exact(xml=domain.XMLDesc(0), figures=figures, moving=moving)
+
+    def set_period(self, name: str, seconds: int) -> None:
+        """Have a domain's QEMU ask its guest for statistics so often, from now on while it runs.
+
+        Raises:
+            HypervisorError
+        """
+        with self.asking(name) as domain:
+            domain.setMemoryStatsPeriod(seconds, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+    @contextlib.contextmanager
+    def asking(self, name: str) -> Iterator[Any]:
+        """Give a domain to be asked.
+
+        Raises:
+            HypervisorError: for every libvirtError.
+        """
+        try:
+            yield self.domain(name)
+        except libvirt.libvirtError as error:
+            self.forget(name)
+            raise translate(self.uri, error, guest=name) from error
+
+
+def _memory_stats(domain: Any) -> Figures:
+    try:
+        said = domain.memoryStats()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
+            raise
+        return {}
+    return {"last-update" if key == "last_update" else key: said[key] for key in said}
+
+
+def _moving(domain: Any) -> bool:
+    """Say whether a job moves or freezes the guest's memory; a backup does neither."""
+    try:
+        job = domain.jobStats()
+    except libvirt.libvirtError:  # not to be had from this driver, or now: the state tells
+        return False
+    busy = {libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED}
+    backup = libvirt.VIR_DOMAIN_JOB_OPERATION_BACKUP
+    return job.get("type") in busy and job.get("operation") != backup
