@@ -16,7 +16,7 @@ from typing import Any
 import looptime
 import pytest
 
-from barostat.cli import reach
+from barostat.cli import direct
 from barostat.cli.main import main
 
 from .played_qemu import PlayedQemu
@@ -121,8 +121,9 @@ def without_codes(text: str) -> str:
 @pytest.fixture(autouse=True)
 def _own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the user's labs and settings out, and a second between two looks short."""
-    monkeypatch.setattr(reach, "BETWEEN_LOOKS_S", 0.05)
+    monkeypatch.setattr(direct, "BETWEEN_LOOKS_S", 0.05)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "runtime"))
+    monkeypatch.setenv("BAROSTAT_SOCKET", str(tmp_path / "barostat.sock"))
     for name in ("BAROSTAT_QMP", "NO_COLOR", "FORCE_COLOR", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
 

@@ -14,7 +14,10 @@ from barostat.cli.main import cli
 
 from .conftest import Shell, assert_refused
 
-HEAVY = {"asyncio", "logging", "msgspec", "pydantic", "qemu", "rich", "subprocess", "tomllib"}
+HEAVY = {
+    *("asyncio", "fastapi", "httpx2", "libvirt", "logging", "msgspec", "pydantic", "qemu", "rich"),
+    *("structlog", "subprocess", "tomlkit", "tomllib", "uvicorn"),
+}
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -37,7 +40,7 @@ def test_help_lists_commands_and_exit_codes(barostat: Shell) -> None:
     run = barostat("--help")
 
     assert (run.code, run.err) == (0, "")
-    for word in ("demo", "explain", "lab", "list", "plan", *EXIT_CODES):
+    for word in (*cli.commands, *EXIT_CODES):
         assert f"\n  {word} " in run.out
     assert all(len(line) <= 80 for line in run.out.splitlines())
 
@@ -50,7 +53,7 @@ def test_a_command_is_listed_with_the_first_line_of_its_own_help(name: str) -> N
     assert (command.help or "").splitlines()[0] == cli.commands[name].short_help
 
 
-@pytest.mark.parametrize("command", ["demo", "explain", "lab", "list", "plan", "lab run"])
+@pytest.mark.parametrize("command", [*cli.commands, "lab run"])
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_every_command_helps(barostat: Shell, command: str, option: str) -> None:
     run = barostat(*command.split(), option)
@@ -77,7 +80,7 @@ def test_no_command_at_all_is_answered_with_help_on_stderr(
 @pytest.mark.parametrize(
     ("words", "meant"),
     [
-        ("lst", "list"),
+        ("expalin", "explain"),
         ("lab hodl web 1GiB", "hold"),
         ("list --outptu json", "--output"),
     ],

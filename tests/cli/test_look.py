@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from barostat.cli import reach
+from barostat.cli import direct
 from barostat.hypervisors import qmp_link, qmp_socket
 from barostat.units import MIB
 
@@ -138,7 +138,7 @@ def test_a_socket_that_is_not_qmp_is_told_while_the_others_are_shown(
 def test_a_busy_socket_is_waited_for_and_told(
     barostat: Shell, vms: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reach, "BETWEEN_LOOKS_S", 0.3)
+    monkeypatch.setattr(direct, "BETWEEN_LOOKS_S", 0.3)
     monkeypatch.setattr(qmp_socket, "FIRST_ATTEMPT_S", 0.3)
     monkeypatch.setattr(qmp_link, "CONNECT_DEADLINE_S", 0.5)
 

@@ -15,7 +15,10 @@ from .conftest import SCENARIO, Shell, assert_refused
 
 @pytest.mark.parametrize("command", ["list", "plan", "explain web"])
 def test_without_a_lab_and_without_sockets_no_vm_is_meant(barostat: Shell, command: str) -> None:
-    assert_refused(barostat(*command.split()), "no lab is running", "--qmp", "barostat lab up")
+    run = barostat(*command.split())
+
+    assert_refused(run, "no daemon, no libvirt and no lab is running", "--qmp", "--connect")
+    assert "barostat lab up" in run.err
 
 
 def test_an_absent_path_is_named(barostat: Shell, tmp_path: Path) -> None:

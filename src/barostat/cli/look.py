@@ -1,67 +1,87 @@
-"""`barostat list`, `plan` and `explain`: look at the guests, say what is and why, move nothing."""
+"""`barostat list`, `plan`, `explain` and `show`: what is and why. Nothing is moved or changed."""
 
 from __future__ import annotations
 
 import asyncio
-import difflib
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Final
 
 import click
 
 from barostat.cli.console import StdoutConsole
-from barostat.cli.documents import decision_json, explanation_json
+from barostat.cli.direct import Purpose
+from barostat.cli.documents import print_document, tell_faults
 from barostat.cli.options import output_option
-from barostat.cli.output import print_json
-from barostat.cli.reach import find, look_at, reach_options
-from barostat.cli.tables import GUEST_COLUMNS, fitting, guest_table, host_line, why
-from barostat.core.decide import Decision, GuestDecision
-from barostat.core.demand import DemandState
-from barostat.core.explain import sentence, summary
-from barostat.core.pressure import Status
-from barostat.core.settings import MemorySettings
-from barostat.engine.loop import Tick
-from barostat.errors import UnknownGuestError
+from barostat.cli.output import say
+from barostat.cli.reach import Way, open_desk, reach_options
+from barostat.cli.tables import GUEST_COLUMNS, fitting, guest_table, settings_table, why
+from barostat.service.desk import LATE_S
+from barostat.service.documents import Details, Explanation, Guest, Overview
+from barostat.service.explaining import host_line, status_sentence
 from barostat.units import format_size
 
-__all__ = ["explain_command", "list_command", "plan_command"]
+__all__ = ["explain_command", "list_command", "plan_command", "show_command"]
+
+DEPTHS: Final = {
+    "static": "from outside alone: it has no balloon device",
+    "balloon": "by its balloon's statistics",
+}
+"""How deep a VM can be seen into."""
 
 
 @click.command()
+@click.option("--all", "everyone", is_flag=True, help="Name the VMs that are off, too.")
 @reach_options
 @output_option
-def list_command(qmp: Path | None, capacity: int | None, output: str) -> None:
+def list_command(*, everyone: bool, way: Way, output: str) -> None:
     """Show every VM: assigned, demand, status, and why."""
-    decision = asyncio.run(look_at(find(qmp, capacity), looks=1)).decision
+    overview = asyncio.run(_overview(way, Purpose.LIST, everyone=everyone))
+    _tell(overview)
     if output == "json":
-        print_json(decision_json(decision))
+        print_document(overview)
         return
     console = StdoutConsole()
-    columns = fitting(GUEST_COLUMNS, decision, width=console.width)
-    console.print(guest_table(decision, columns), "", console.facts(why(decision)), sep="\n")
-    _say_host(console, decision)
+    columns = fitting(GUEST_COLUMNS, overview, width=console.width)
+    console.print(guest_table(overview, columns), "", console.facts(why(overview)), sep="\n")
+    _print_host(console, overview)
 
 
 @click.command()
 @reach_options
 @output_option
-def plan_command(qmp: Path | None, capacity: int | None, output: str) -> None:
+def plan_command(*, way: Way, output: str) -> None:
     """Say what would be done now, and why. Moves nothing.
 
-    Looks twice, a second apart, so that a VM that is growing is seen to grow.
+    Without a daemon it looks twice, a second apart, so that a VM that is growing is seen to grow.
     """
-    decision = asyncio.run(look_at(find(qmp, capacity), looks=2)).decision
+    overview = asyncio.run(_overview(way, Purpose.WATCH))
+    _tell(overview)
     if output == "json":
-        print_json(decision_json(decision))
+        print_document(overview)
         return
     console = StdoutConsole()
-    console.print(console.facts(why(decision)))
-    _say_host(console, decision)
+    console.print(console.facts(why(overview)))
+    _print_host(console, overview)
 
 
-def _say_host(console: StdoutConsole, decision: Decision) -> None:
-    lines = [("host", host_line(decision))]
-    lines += [("ALARM", sentence(alarm)) for alarm in decision.alarms]
+async def _overview(way: Way, purpose: Purpose, *, everyone: bool = False) -> Overview:
+    async with open_desk(way, purpose) as desk:
+        return await desk.overview(everyone=everyone)
+
+
+def _tell(overview: Overview) -> None:
+    """Say on stderr what the figures do not show."""
+    tell_faults(overview.faults)
+    age_s = overview.host.age_s
+    if age_s > LATE_S:
+        say(f"these figures are {age_s:.0f} s old: the daemon has not looked at its VMs since")
+
+
+def _print_host(console: StdoutConsole, overview: Overview) -> None:
+    lines = [("host", host_line(overview.host))]
+    lines += [("ALARM", alarm.sentence) for alarm in overview.host.alarms]
+    if overview.powered_off:
+        lines.append(("powered off", ", ".join(overview.powered_off)))
     console.print("", console.facts(lines), sep="\n")
 
 
@@ -69,84 +89,81 @@ def _say_host(console: StdoutConsole, decision: Decision) -> None:
 @click.argument("vm")
 @reach_options
 @output_option
-def explain_command(vm: str, qmp: Path | None, capacity: int | None, output: str) -> None:
+def explain_command(vm: str, *, way: Way, output: str) -> None:
     """Say in sentences why a VM has the memory it has.
 
-    Looks twice, a second apart, so that a VM that is growing is seen to grow.
+    Without a daemon it looks twice, a second apart, so that a VM that is growing is seen to grow.
     """
-    tick = asyncio.run(look_at(find(qmp, capacity), looks=2))
-    guest = _named(vm, tick.decision)
+    explanation = asyncio.run(_explanation(vm, way))
     if output == "json":
-        print_json(explanation_json(guest, tick))
+        print_document(explanation)
         return
     console = StdoutConsole()
-    for line in _explanation(guest, tick):
+    for line in explanation.sentences:
         console.print(line)
 
 
-def _named(vm: str, decision: Decision) -> GuestDecision:
-    known = {guest.guest: guest for guest in decision.guests}
-    if vm in known:
-        return known[vm]
-    near = difflib.get_close_matches(vm, known, n=1)
-    hint = f'did you mean "{near[0]}"?' if near else "there are: " + ", ".join(known)
-    raise UnknownGuestError(f'there is no VM "{vm}"', hint=hint)
+async def _explanation(vm: str, way: Way) -> Explanation:
+    async with open_desk(way, Purpose.WATCH) as desk:
+        return await desk.explanation(vm)
 
 
-def _explanation(guest: GuestDecision, tick: Tick) -> Iterator[str]:
-    seen = next(item for item in tick.snapshot.guests if item.name == guest.guest)
-    boot = format_size(seen.devices.boot_bytes)
-    yield (
-        f"{guest.guest} has {format_size(guest.assigned_bytes)}: {boot} of boot RAM, "
-        f"less {format_size(guest.balloon_bytes)} in its balloon, "
-        f"plus {format_size(guest.plugged_bytes)} plugged."
-    )
-    demand = tick.decision.state.guests[guest.guest].demand
-    if demand is not None:
-        yield _demand_sentence(demand)
-    yield _status_sentence(guest)
-    settings = tick.snapshot.settings.get(guest.guest)
-    if settings is not None:
-        yield _settings_sentence(settings)
-    if guest.target_bytes != guest.assigned_bytes:
-        yield (
-            f"With plenty it would get {format_size(guest.want_bytes)}; of what there is now its "
-            f"share is {format_size(guest.target_bytes)}."
-        )
-    if guest.move is not None:
-        yield f"What would be done now: {summary(guest.move)}."
+@click.command()
+@click.argument("vm")
+@reach_options
+@output_option
+def show_command(vm: str, *, way: Way, output: str) -> None:
+    """Show one VM: what it has and needs, its devices, its settings."""
+    details = asyncio.run(_details(vm, way))
+    if output == "json":
+        print_document(details)
+        return
+    console = StdoutConsole()
+    console.print(console.facts(_facts(details)), "", settings_table(details.settings), sep="\n")
+
+
+async def _details(vm: str, way: Way) -> Details:
+    async with open_desk(way, Purpose.SHOW) as desk:
+        return await desk.details(vm)
+
+
+def _facts(details: Details) -> Iterator[tuple[str, str]]:
+    guest, settings = details.guest, details.settings
+    yield "VM", settings.guest
+    if guest is None:
+        yield "runs", "no: it is off"
     else:
-        yield f"Left as it is: {'; '.join(sentence(reason) for reason in guest.reasons)}."
-    yield f"The host: {host_line(tick.decision)}."
+        yield from _guest_facts(guest)
+    yield "settings", f"stand in {settings.place}"
+    for fault in settings.faults:
+        yield "FAULT", fault
+    if settings.written is None and not settings.faults:
+        yield "note", f"it has none; `barostat enable {settings.guest}` gives it the defaults"
 
 
-def _status_sentence(guest: GuestDecision) -> str:
-    """Say what a guest's status means."""
-    silent = guest.demand_bytes is None
-    meaning = {
-        Status.OK: "it has what it needs and at least 80 % of its buffer",
-        Status.LOW: "it has what it needs, but less than 80 % of its buffer",
-        Status.WARNING: "it has less than it needs, so its own kernel pages",
-        Status.UNKNOWN: "it says nothing about its memory that can be believed"
-        if silent
-        else "Dynamic Memory is not at work in it",
-    }[guest.status]
-    pressure = "" if guest.pressure is None else f", pressure {guest.pressure * 100:.0f} %"
-    return f"Status {guest.status.value}{pressure}: {meaning}."
+def _guest_facts(guest: Guest) -> Iterator[tuple[str, str]]:
+    yield "status", status_sentence(guest).removeprefix("Status ").removesuffix(".")
+    yield "runs", f"{guest.run_state.value}; its hypervisor answered {guest.seen_age_s:.0f} s ago"
+    if guest.fault is not None:
+        yield "FAULT", guest.fault
+    yield "assigned", format_size(guest.assigned_bytes)
+    if guest.demand_bytes is not None:
+        available = format_size(guest.available_bytes or 0)
+        yield "demand", f"{format_size(guest.demand_bytes)}; {available} are available in it"
+    yield "seen", _seen(guest)
+    yield "devices", _devices(guest)
+    yield "now", guest.why
 
 
-def _demand_sentence(demand: DemandState) -> str:
-    used = demand.demand_bytes - demand.kernel_bytes
+def _seen(guest: Guest) -> str:
+    age_s = guest.statistics_age_s
+    spoke = "it has not spoken yet" if age_s is None else f"it spoke {age_s:.0f} s ago"
+    return f"{DEPTHS[guest.depth]}; {spoke}"
+
+
+def _devices(guest: Guest) -> str:
+    region = format_size(guest.ceiling_bytes - guest.boot_bytes)
     return (
-        f"It needs {format_size(demand.demand_bytes)}: {format_size(used)} in use that is not "
-        f"just cache, and {format_size(demand.kernel_bytes)} that its kernel keeps; "
-        f"{format_size(demand.statistics.available_bytes)} are available in it."
-    )
-
-
-def _settings_sentence(settings: MemorySettings) -> str:
-    return (
-        f"It may have {format_size(settings.minimum_bytes)} to "
-        f"{format_size(settings.maximum_bytes)} (startup {format_size(settings.startup_bytes)}), "
-        f"with {settings.buffer_percent} % buffer and weight {settings.weight}."
+        f"{format_size(guest.boot_bytes)} of boot RAM, {format_size(guest.balloon_bytes)} of it in "
+        f"the balloon; {format_size(guest.plugged_bytes)} of {region} plugged by virtio-mem"
     )

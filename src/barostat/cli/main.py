@@ -29,10 +29,19 @@ __all__ = ["cli", "main"]
 _COMMANDS: Final = {
     "config": ("barostat.cli.config", "See and check the daemon's configuration."),
     "demo": ("barostat.cli.demo", "Boot three guests and watch memory move between them."),
+    "disable": (
+        "barostat.cli.change",
+        "Turn Dynamic Memory off for a VM; it keeps the size it has.",
+    ),
+    "enable": ("barostat.cli.change", "Turn Dynamic Memory on for a VM."),
     "explain": ("barostat.cli.look", "Say in sentences why a VM has the memory it has."),
     "lab": ("barostat.cli.lab", "Boot real guests to play, test and measure with."),
     "list": ("barostat.cli.look", "Show every VM: assigned, demand, status, and why."),
+    "pause": ("barostat.cli.change", "Hold a VM, or every VM of the host, at the size it has."),
     "plan": ("barostat.cli.look", "Say what would be done now, and why. Moves nothing."),
+    "resume": ("barostat.cli.change", "Let a VM, or the host, be balanced again."),
+    "set": ("barostat.cli.change", "Change a VM's settings: all of what is asked, or nothing."),
+    "show": ("barostat.cli.look", "Show one VM: what it has and needs, its devices, its settings."),
 }
 
 

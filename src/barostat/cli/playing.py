@@ -11,8 +11,7 @@ from rich.live import Live
 
 from barostat.cli.console import StdoutConsole
 from barostat.cli.output import say
-from barostat.cli.tables import GUEST_COLUMNS, Column, fitting, guest_table, host_line, why
-from barostat.core.decide import GuestDecision
+from barostat.cli.tables import GUEST_COLUMNS, Column, fitting, guest_table, why
 from barostat.core.explain import summary
 from barostat.core.moves import MoveKind
 from barostat.engine.loop import Tick
@@ -20,6 +19,9 @@ from barostat.lab.report import Recorder, Report
 from barostat.lab.run import play
 from barostat.lab.scenario import Scenario
 from barostat.lab.stages import StageKind, open_stage
+from barostat.service.documents import Guest
+from barostat.service.explaining import host_line
+from barostat.service.making import overview_of
 from barostat.units import format_size
 
 __all__ = ["Screen", "play_once", "stage_options"]
@@ -80,25 +82,25 @@ class Screen:
             self._live.update(self._frame(tick, recorder), refresh=True)
 
     def _frame(self, tick: Tick, recorder: Recorder) -> Group:
-        decision, moving = tick.decision, recorder.moving
+        overview, moving = overview_of(tick), recorder.moving
         # What was left out stays out: columns that come and go cannot be read.
         columns = self._columns or _columns(recorder)
-        self._columns = fitting(columns, decision, width=self._console.width)
-        host = host_line(decision) if moving else "nothing is moved"
+        self._columns = fitting(columns, overview, width=self._console.width)
+        host = host_line(overview.host) if moving else "nothing is moved"
         return Group(
             f"{recorder.seconds:.0f} of {self._seconds:.0f} s: {host}",
             "",
-            guest_table(decision, self._columns),
-            *(("", self._console.facts(why(decision))) if moving else ()),
+            guest_table(overview, self._columns),
+            *(("", self._console.facts(why(overview))) if moving else ()),
         )
 
     def _say(self, tick: Tick, recorder: Recorder) -> None:
-        decision, seconds = tick.decision, int(recorder.seconds)
+        seconds = int(recorder.seconds)
         if seconds >= self._due_s:
             self._due_s = seconds - seconds % PLAIN_EVERY_S + PLAIN_EVERY_S
-            for guest in decision.guests:
+            for guest in overview_of(tick).guests:
                 self._line(seconds, _seen(guest))
-        for move in decision.moves:
+        for move in tick.decision.moves:
             if recorder.moving and move.kind is not MoveKind.NUDGE:
                 self._line(seconds, summary(move))
 
@@ -106,22 +108,22 @@ class Screen:
         self._console.print(f"{seconds:5} s  {text}")
 
 
-def _seen(guest: GuestDecision) -> str:
+def _seen(guest: Guest) -> str:
     demand = "unknown" if guest.demand_bytes is None else format_size(guest.demand_bytes)
     assigned = format_size(guest.assigned_bytes)
-    return f"{guest.guest}: {guest.status.value}, assigned {assigned}, demand {demand}"
+    return f"{guest.name}: {guest.status.value}, assigned {assigned}, demand {demand}"
 
 
 def _columns(recorder: Recorder) -> tuple[Column, ...]:
     """Show beside Barostat's figures what the guest's own workload holds and felt."""
 
-    def witness(guest: GuestDecision) -> Mapping[str, float]:
-        return recorder.witnesses.get(guest.guest, {})
+    def witness(guest: Guest) -> Mapping[str, float]:
+        return recorder.witnesses.get(guest.name, {})
 
-    def holds(guest: GuestDecision) -> str:
+    def holds(guest: Guest) -> str:
         return format_size(int(witness(guest).get("held_bytes", 0)))
 
-    def stalled(guest: GuestDecision) -> str:
+    def stalled(guest: Guest) -> str:
         return f"{witness(guest).get('stalled_us', 0) / 1e6:.1f} s"
 
     shown = [column for column in GUEST_COLUMNS if recorder.moving or column.title != "Target"]

@@ -1,176 +1,147 @@
-"""Find the guests that a command is about: what was named, or else the lab that is running."""
+"""Whom a command asks: the daemon where one runs, or else the guests themselves, which it says.
+
+`--qmp` and `--connect` name guests, so that no daemon is asked. A daemon that is there and cannot
+be asked is an error: what it keeps is not to be looked at, or written, behind its back.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-import stat
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+import functools
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 
+from barostat.cli.direct import Guests, Purpose, open_directly
 from barostat.cli.options import CAPACITY
-from barostat.cli.output import fail
-from barostat.config.settings_file import SettingsFolder
-from barostat.core.policy import Policy
-from barostat.engine.loop import Balancer, Tick
-from barostat.engine.observe import FixedCapacity
-from barostat.errors import HypervisorError, InputError
-from barostat.hypervisors.qmp import LAB_SUFFIX, SUFFIX, QmpHypervisor
-from barostat.lab.keep import running_labs
+from barostat.cli.output import say
+from barostat.errors import InputError, NoDaemonError
+from barostat.service.desk import Desk
+from barostat.service.sockets import check_answering
 
-__all__ = ["Reach", "look_at", "reach_options"]
+__all__ = ["Way", "open_desk", "open_only_daemon", "reach_options"]
 
-MACHINE_SHARE: Final = 0.9
-"""Without a given capacity, what a dry run shares out is this much of the machine's memory."""
-
-BETWEEN_LOOKS_S: Final = 1.0
-
-LATE_LOOKS: Final = 2
-"""A socket that is busy or hangs is found to be so only after 2 s, and then it must be said."""
-
-_log = logging.getLogger("barostat")
+DEFAULT_SOCKET: Final = Path("/run/barostat/barostat.sock")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
-    """Where the guests are, by which names they may answer, and what may be handed out to them."""
+class Way:
+    """What a person said about whom to ask."""
 
-    folder: Path | None = None
-    sockets: Mapping[str, Path] = field(default_factory=dict)
-    names: frozenset[str]
-    settings: Path
-    capacity_bytes: int
+    def __init__(
+        self, *, socket: Path, qmp: Path | None, connect: str | None, capacity_bytes: int | None
+    ) -> None:
+        if qmp is not None and connect is not None:
+            raise InputError(
+                "--qmp and --connect name different guests", hint="give one of the two"
+            )
+        self.socket = socket
+        self.guests = Guests(qmp=qmp, uri=connect, capacity_bytes=capacity_bytes)
 
 
 def reach_options(command: Command) -> Command:
-    """Add the options that say which guests are meant."""
-    qmp = click.option(
+    """Add the options that say whom to ask; the command gets them as `way`."""
+
+    @functools.wraps(command)
+    def called(
+        *,
+        socket: Path,
+        qmp: Path | None,
+        connect: str | None,
+        capacity: int | None,
+        **others: Any,
+    ) -> Any:
+        way = Way(socket=socket, qmp=qmp, connect=connect, capacity_bytes=capacity)
+        return command(way=way, **others)
+
+    for option in reversed(_OPTIONS):
+        called = option(called)
+    return called  # type: ignore[return-value]
+
+
+_OPTIONS: Final = (
+    click.option(
+        "--socket",
+        type=click.Path(path_type=Path),
+        envvar="BAROSTAT_SOCKET",
+        show_envvar=True,
+        default=DEFAULT_SOCKET,
+        show_default=True,
+        help="Where the daemon listens. Where none does, the guests are looked at directly.",
+    ),
+    click.option(
         "--qmp",
         type=click.Path(path_type=Path),
         envvar="BAROSTAT_QMP",
         show_envvar=True,
-        help="A folder of QMP sockets NAME.qmp, or one such socket. A VM's settings stand beside "
-        "its socket in NAME.toml. Default: the lab that is running.",
-    )
-    capacity = click.option(
+        help="Ask no daemon, but QEMU: a folder of QMP sockets NAME.qmp, or one such socket. A "
+        "VM's settings stand beside its socket in NAME.toml.",
+    ),
+    click.option(
+        "--connect",
+        metavar="URI",
+        help="Ask no daemon, but libvirt: the connection, such as qemu:///system. Without a "
+        "daemon the default is the lab that is running, or else qemu:///system.",
+    ),
+    click.option(
         "--capacity",
         type=CAPACITY,
-        help="What may be handed out to VMs, such as 24GiB. Default: the lab's own capacity, or "
-        "nine tenths of this machine's memory.",
-    )
-    return qmp(capacity(command))
-
-
-def find(qmp: Path | None, capacity_bytes: int | None) -> Reach:
-    """Find the guests.
-
-    Raises:
-        InputError: nothing was named and no lab is running, or what was named is not there.
-    """
-    if qmp is None:
-        return _running_lab(capacity_bytes)
-    try:
-        mode = qmp.stat().st_mode
-    except OSError as error:
-        reason = error.strerror or "it cannot be looked at"
-        hint = "give a folder of QMP sockets NAME.qmp, or one such socket"
-        raise InputError(f"{qmp}: {reason}", hint=hint) from error
-    capacity = capacity_bytes or _machine_bytes()
-    if stat.S_ISDIR(mode):
-        return _folder(qmp, capacity)
-    if not stat.S_ISSOCK(mode):
-        hint = "start QEMU with -qmp unix:PATH,server=on,wait=off and give that PATH"
-        raise InputError(f"{qmp} is no socket", hint=hint)
-    return Reach(
-        sockets={qmp.stem: qmp},
-        names=frozenset({qmp.stem}),
-        settings=qmp.parent,
-        capacity_bytes=capacity,
-    )
-
-
-def _folder(folder: Path, capacity_bytes: int) -> Reach:
-    names = frozenset(
-        path.name.removesuffix(SUFFIX)
-        for path in folder.glob(f"*{SUFFIX}")
-        if path.is_socket() and not path.name.endswith(LAB_SUFFIX)
-    )
-    return Reach(folder=folder, names=names, settings=folder, capacity_bytes=capacity_bytes)
-
-
-def _running_lab(capacity_bytes: int | None) -> Reach:
-    labs = running_labs()
-    if len(labs) != 1:
-        there = "no lab is running" if not labs else f"{len(labs)} labs are running"
-        hint = (
-            "name your VMs' sockets with --qmp, or start a lab with `barostat lab up SCENARIO.toml`"
-            if not labs
-            else "name one with --qmp: " + ", ".join(str(lab.folder) for lab in labs)
-        )
-        raise InputError(f"which VMs? None were named, and {there}", hint=hint)
-    return _folder(labs[0].folder, capacity_bytes or labs[0].capacity_bytes)
-
-
-def _machine_bytes() -> int:
-    share = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * MACHINE_SHARE
-    return int(share)
-
-
-async def look_at(reach: Reach, *, looks: int) -> Tick:
-    """Look at the guests, a second between two looks, and decide without moving anything.
-
-    Raises:
-        InputError: nothing that could be a guest is there.
-        HypervisorError: something is there, and none of it answers as a guest.
-    """
-    _log.addHandler(logging.NullHandler())  # what it would tell is told below, once
-    async with _opened(reach) as hypervisor:
-        balancer = Balancer(
-            hypervisor,
-            SettingsFolder(reach.settings),
-            FixedCapacity(reach.capacity_bytes),
-            # A look is not a stay: what a VM would be spared for its first seconds is not asked.
-            policy=replace(Policy(), settle_s=0.0),
-            moving=False,
-        )
-        tick = await balancer.watch(looks, every_s=BETWEEN_LOOKS_S)
-        for _ in range(LATE_LOOKS):
-            seen = {guest.name for guest in tick.snapshot.guests}
-            if reach.names <= seen | set(hypervisor.faults):
-                break
-            await asyncio.sleep(BETWEEN_LOOKS_S)
-            tick = await balancer.look()
-        faults = [fault for _, fault in sorted(hypervisor.faults.items())]
-    _tell(reach, faults, alone=not tick.snapshot.guests)
-    return tick
-
-
-def _tell(reach: Reach, faults: list[HypervisorError], *, alone: bool) -> None:
-    """Say which sockets show no guest, and why; if that is all there is, it is an error."""
-    if alone and not faults:
-        raise InputError(
-            f"there is no VM at {reach.settings}",
-            hint="for each VM a socket NAME.qmp must be there, free for Barostat alone",
-        )
-    last = faults.pop() if alone else None
-    for fault in faults:
-        fail(fault)
-    if last is not None:
-        raise last
+        help="Without a daemon: what may be handed out to VMs, such as 24GiB. Default: the lab's "
+        "own capacity, or what this machine can spare.",
+    ),
+)
 
 
 @asynccontextmanager
-async def _opened(reach: Reach) -> AsyncIterator[QmpHypervisor]:
-    hypervisor = QmpHypervisor(directory=reach.folder, sockets=reach.sockets)
+async def open_desk(way: Way, purpose: Purpose) -> AsyncIterator[Desk]:
+    """Find whom to ask, and ask there.
+
+    Raises:
+        InputError: no daemon runs, and no guests were named or found.
+        DeniedError, ServiceError: a daemon runs, and cannot be asked.
+        HypervisorError: the guests cannot be looked at.
+    """
+    async with AsyncExitStack() as stack:
+        if way.guests.named:
+            desk: Desk = await stack.enter_async_context(open_directly(way.guests, purpose))
+        else:
+            desk = await _daemon_or_guests(stack, way, purpose)
+        yield desk
+
+
+@asynccontextmanager
+async def open_only_daemon(way: Way) -> AsyncIterator[Desk]:
+    """Ask the daemon; nobody else can do what is wanted.
+
+    Raises:
+        NoDaemonError: none runs, or guests were named instead.
+        DeniedError, ServiceError: it cannot be asked.
+    """
+    if way.guests.named:
+        raise NoDaemonError(
+            "only a daemon balances a whole host, and --qmp and --connect ask none",
+            hint="leave them out, or name one VM; nothing was changed",
+        )
+    await asyncio.to_thread(check_answering, way.socket)
+    async with AsyncExitStack() as stack:
+        yield await _daemon(stack, way.socket)
+
+
+async def _daemon(stack: AsyncExitStack, socket: Path) -> Desk:
+    from barostat.service.client import open_daemon  # noqa: PLC0415 - slow to load, only for this
+
+    return await stack.enter_async_context(open_daemon(socket))
+
+
+async def _daemon_or_guests(stack: AsyncExitStack, way: Way, purpose: Purpose) -> Desk:
     try:
-        yield hypervisor
-    finally:
-        await hypervisor.close()
+        await asyncio.to_thread(check_answering, way.socket)
+    except NoDaemonError as error:
+        desk = await stack.enter_async_context(open_directly(way.guests, purpose))
+        say(f"{error.message}: {purpose.done} directly")
+        return desk
+    return await _daemon(stack, way.socket)

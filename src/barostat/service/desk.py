@@ -93,9 +93,13 @@ class LocalDesk:
 
         Raises:
             UnknownGuestError: no VM of that name is seen.
+            HypervisorError: what should be that VM is not one, or does not answer.
         """
         tick = await self._control.tick()
-        found = making.one_guest_of(tick, guest, faults=self._control.faults)
+        faults = self._control.faults
+        found = making.one_guest_of(tick, guest, faults=faults)
+        if found is None and guest in faults:
+            raise faults[guest]
         if found is None:
             raise unknown_guest(guest, [seen.name for seen in tick.snapshot.guests])
         host = self._host(tick)

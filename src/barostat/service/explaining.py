@@ -75,10 +75,11 @@ def _settings_sentence(settings: Settings) -> str:
 def host_line(host: Host) -> str:
     """Say in one line how the host's memory stands."""
     paused = ", paused: every VM keeps its size" if host.paused else ""
+    still = "" if host.moving else ", nothing is moved"
     return (
         f"capacity {format_size(host.capacity_bytes)}, "
         f"promised {format_size(host.promised_bytes)}, "
         f"in hand {format_size(host.in_hand_bytes)} "
         f"(kept for urgent grows: {format_size(host.pool_bytes)}), "
-        f"memory: {host.tier.value.replace('_', ' ')}{paused}"
+        f"memory: {host.tier.value.replace('_', ' ')}{paused}{still}"
     )
