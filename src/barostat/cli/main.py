@@ -28,6 +28,7 @@ __all__ = ["cli", "main"]
 
 _COMMANDS: Final = {
     "config": ("barostat.cli.config", "See and check the daemon's configuration."),
+    "daemon": ("barostat.daemon.command", "Balance the memory of this host's VMs until stopped."),
     "demo": ("barostat.cli.demo", "Boot three guests and watch memory move between them."),
     "disable": (
         "barostat.cli.change",

@@ -1,0 +1,1 @@
+"""The daemon: everything meets here, and nothing of it is known below."""

@@ -1,0 +1,180 @@
+"""The composition root: one supervisor for the balancer, the API and what systemd is told.
+
+What is unfinished when the daemon ends is cancelled, and guests keep what they have; what it needs
+to know after a restart it reads back from the hypervisors. A pass that fails is told of and the
+next is tried. The last good configuration stays until a better one is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from barostat.config.layers import Loaded, load
+from barostat.config.sections import DaemonConfig
+from barostat.daemon.lock import beside
+from barostat.daemon.logs import LogOutput
+from barostat.daemon.parts import group_of, guests_of, host_policy
+from barostat.daemon.reporter import Reporter, figures
+from barostat.engine.control import Control
+from barostat.engine.loop import Balancer, Tick
+from barostat.engine.systemd import Systemd
+from barostat.errors import ConfigError
+from barostat.host.host import Host
+from barostat.service.server import ApiServer
+
+__all__ = ["Daemon"]
+
+UNHEALTHY_PASSES: Final = 3
+"""One pass may meet a guest that just went; what fails so often in a row does not pass."""
+
+AT_START_ONLY: Final = ("libvirt", "qmp", "service")
+
+
+class Daemon:
+    """Balances the guests of one host until told to stop.
+
+    Args:
+        loaded: its configuration.
+        file: where to read it anew.
+        environment: its variables.
+        observe: decide and tell, and move nothing.
+        output: where the log goes.
+
+    Raises:
+        InputError: the configuration names what is not there.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        *,
+        file: Path | None,
+        environment: Mapping[str, str],
+        observe: bool,
+        output: LogOutput,
+    ) -> None:
+        self._config = config = loaded.config
+        self._file, self._environment, self._output = file, environment, output
+        self._log = structlog.stdlib.get_logger("barostat.daemon")
+        self._systemd = Systemd.from_environment(environment)
+        self._stop, self._asked_to_reload, self._first = (asyncio.Event() for _ in range(3))
+        self._failures = 0
+        self._reporter = Reporter(moving=not observe)
+        self._guests = guests_of(config)
+        self._host = Host(host_policy(config.host))
+        self._balancer = Balancer(
+            self._guests,
+            self._guests,
+            self._host,
+            policy=config.policy.policy(),
+            on_tick=self._on_tick,
+            on_outcome=self._reporter.on_outcome,
+            on_fault=self._on_fault,
+            moving=not observe,
+        )
+        self._control = Control(
+            self._balancer,
+            self._guests,
+            self._guests,
+            moving=not observe,
+            pause_marker=beside(config.service.socket, "paused"),
+            powered_off=self._guests.powered_off,
+        )
+        self._api = ApiServer(
+            self._control, socket=config.service.socket, group=group_of(config.service)
+        )
+
+    async def run(self) -> None:
+        """Work until SIGTERM or SIGINT; the second of them ends the process at once.
+
+        Raises:
+            ExceptionGroup: what kept it from working.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end, number)
+        loop.add_signal_handler(signal.SIGHUP, self._asked_to_reload.set)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._balancer.run(self._stop), name="balance")
+                tasks.create_task(self._api.run(self._stop), name="serve")
+                others = (
+                    tasks.create_task(self._announce(), name="announce"),
+                    tasks.create_task(self._reload_when_asked(), name="reload"),
+                )
+                await self._stop.wait()
+                self._systemd.stopping()
+                for task in others:
+                    task.cancel()
+        finally:
+            await self._guests.close()
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._stop.is_set():
+            os._exit(128 + number)  # whoever asks twice does not want to wait
+        self._log.info(f"stopping on {signal.Signals(number).name}: guests keep what they have")
+        self._stop.set()
+
+    async def _announce(self) -> None:
+        """Say that we work, once we do."""
+        await self._first.wait()
+        await self._api.ready.wait()
+        self._systemd.ready(self._figures())
+        self._log.info(f"ready at {self._config.service.socket}; {self._figures()}")
+
+    def _figures(self) -> str:
+        tick = self._control.newest
+        paused = "PAUSED, " if self._balancer.paused else ""
+        observing = "" if self._control.moving else "observing, "
+        return observing + paused + ("" if tick is None else figures(tick.decision))
+
+    def _on_tick(self, tick: Tick) -> None:
+        self._control.on_tick(tick)
+        self._reporter.on_tick(tick)
+        if self._failures:
+            self._log.info(f"well again after {self._failures} failed passes")
+        self._failures = 0
+        self._first.set()
+        self._systemd.healthy(self._figures())
+
+    def _on_fault(self, fault: Exception) -> None:
+        """Tell of a pass that failed: whole at first, in a line while it goes on."""
+        self._failures += 1
+        told = fault if self._failures in (1, UNHEALTHY_PASSES) else None
+        self._log.error(f"pass failed ({self._failures} in a row): {fault!r}", exc_info=told)
+        if self._failures >= UNHEALTHY_PASSES:
+            self._systemd.unhealthy(f"{self._failures} passes failed in a row: {fault!r}")
+
+    async def _reload_when_asked(self) -> None:
+        while True:
+            await self._asked_to_reload.wait()
+            self._asked_to_reload.clear()
+            self._systemd.reloading()
+            try:
+                loaded = await asyncio.to_thread(load, self._file, environment=self._environment)
+            except ConfigError as error:
+                for fault in error.faults:
+                    self._log.error(f"configuration: {fault}")
+                self._log.error("the configuration stays as it was: the new one has faults")
+            else:
+                self._take_over(loaded.config)
+            self._systemd.ready(self._figures())
+
+    def _take_over(self, config: DaemonConfig) -> None:
+        """Work by another configuration from the next pass on, as far as that is possible."""
+        self._balancer.policy = config.policy.policy()
+        self._host.policy = host_policy(config.host)
+        self._output.apply(config.log)
+        for section in AT_START_ONLY:
+            if getattr(config, section) != getattr(self._config, section):
+                self._log.warning(
+                    f"[{section}] has changed; that takes effect when the daemon is started anew"
+                )
+        self._log.info("the configuration was read anew")
