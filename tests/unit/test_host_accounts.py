@@ -62,7 +62,7 @@ def test_a_guest_is_found_by_its_name_or_its_socket() -> None:
     web = process()
     mail = process("-qmp", "unix:/run/vms/mail.qmp,server=on", pid=2)
 
-    found = match([guest("web"), guest("mail")], [web, mail])
+    found = match({"web": GIB, "mail": GIB}, [web, mail])
 
     assert found.by_guest == {"web": web, "mail": mail}
     assert found.foreign == ()
@@ -71,7 +71,7 @@ def test_a_guest_is_found_by_its_name_or_its_socket() -> None:
 def test_what_runs_no_guest_that_is_seen_is_foreign() -> None:
     other = process("-name", "other", pid=2)
 
-    found = match([guest("web"), guest("remote")], [process(), other])
+    found = match({"web": GIB, "remote": GIB}, [process(), other])
 
     assert set(found.by_guest) == {"web"}
     assert found.foreign == (other,)
@@ -81,16 +81,24 @@ def test_of_two_with_one_name_the_one_with_the_boot_ram_is_meant_and_the_other_i
     larger = process("-name", "web", "-m", "4096", pid=1)
     meant = process("-name", "web", "-m", "1024", pid=2)
 
-    found = match([guest("web")], [larger, meant])
+    found = match({"web": GIB}, [larger, meant])
 
     assert found.by_guest["web"] is meant
     assert found.foreign == (larger,)
 
 
+def test_a_guest_that_shares_its_name_is_found_by_what_it_is_called_at_home() -> None:
+    one, other = process(pid=1), process(pid=2)
+
+    found = match({"web": GIB, "web@qemu:///session": GIB}, [one, other])
+
+    assert found.by_guest == {"web": one, "web@qemu:///session": other}
+
+
 def test_a_process_runs_one_guest_only() -> None:
     both = process("-name", "web", "-qmp", "unix:/run/alias.qmp")
 
-    assert set(match([guest("alias"), guest("web")], [both]).by_guest) == {"alias"}
+    assert set(match({"alias": GIB, "web": GIB}, [both]).by_guest) == {"alias"}
 
 
 # Whose memory cannot be had back.
@@ -107,12 +115,12 @@ def test_a_process_runs_one_guest_only() -> None:
     ],
 )
 def test_what_a_guest_cannot_give_is_found(found: QemuProcess, code: ReasonCode) -> None:
-    assert unfit([guest("web")], {"web": found})["web"].code is code
+    assert unfit({"web": found})["web"].code is code
 
 
 def test_an_ordinary_guest_is_fit() -> None:
-    assert unfit([guest("web")], {"web": process(locked=16)}) == {}
-    assert unfit([guest("web")], {}) == {}
+    assert unfit({"web": process(locked=16)}) == {}
+    assert unfit({}) == {}
 
 
 # What QEMU takes for itself.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barostat.host.command import DEFAULT_SIZE_BYTES, Command, read_command
+from barostat.host.command import DEFAULT_SIZE_BYTES, Balloon, Command, read_command
 from barostat.units import GIB, MIB
 
 
@@ -135,6 +135,24 @@ def test_locked_memory_is_recognised(words: tuple[str, str]) -> None:
 )
 def test_encrypted_memory_is_recognised(words: tuple[str, str]) -> None:
     assert read(*words).encryption == "SEV-SNP"
+
+
+@pytest.mark.parametrize(
+    ("said", "balloon"),
+    [
+        (
+            "virtio-balloon-pci,id=b,deflate-on-oom=on",
+            Balloon(deflate_on_oom=True, free_page_reporting=False),
+        ),
+        (
+            json.dumps({"driver": "virtio-balloon-pci", "free-page-reporting": True}),
+            Balloon(deflate_on_oom=False, free_page_reporting=True),
+        ),
+        ("virtio-net-pci,id=n", None),
+    ],
+)
+def test_what_the_balloon_can_do_is_read(said: str, balloon: Balloon | None) -> None:
+    assert read("-device", said).balloon == balloon
 
 
 @given(st.lists(st.text(max_size=30), max_size=12))

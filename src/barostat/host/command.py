@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from barostat.units import GIB, KIB, MIB, TIB
 
-__all__ = ["Command", "read_command"]
+__all__ = ["Balloon", "Command", "read_command"]
 
 DEFAULT_SIZE_BYTES: Final = 128 * MIB
 """What QEMU gives a VM that was started without -m."""
@@ -38,6 +38,14 @@ _ENCRYPTING: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Balloon:
+    """A balloon device: whether it gives way before an OOM kill, and reports free pages."""
+
+    deflate_on_oom: bool
+    free_page_reporting: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """A QEMU's command line, read.
 
@@ -51,6 +59,7 @@ class Command:
         devices: the host's devices that are passed through to it.
         locked: its memory is locked.
         encryption: by what its memory is encrypted, or None.
+        balloon: its balloon device, or None.
     """
 
     name: str | None
@@ -62,6 +71,7 @@ class Command:
     devices: tuple[str, ...] = ()
     locked: bool = False
     encryption: str | None = None
+    balloon: Balloon | None = None
 
 
 def read_command(words: Sequence[str]) -> Command:
@@ -85,6 +95,7 @@ def read_command(words: Sequence[str]) -> Command:
         locked=_on(values.get("overcommit", {}), "mem-lock")
         or _on(values.get("realtime", {}), "mlock"),
         encryption=next(filter(None, map(_encryption, objects)), None),
+        balloon=_balloon(options),
     )
 
 
@@ -141,6 +152,16 @@ def _devices(options: Sequence[tuple[str, dict[str, Any], str]]) -> Iterator[str
         if name in {"device", "netdev"} and kind.startswith(_PINNING):
             where = (_text(fields, key) for key in ("host", "sysfsdev", "vhostdev"))
             yield next(filter(None, where), kind)
+
+
+def _balloon(options: Sequence[tuple[str, dict[str, Any], str]]) -> Balloon | None:
+    for name, fields, _ in options:
+        if name == "device" and _kind(fields, "driver").startswith("virtio-balloon"):
+            return Balloon(
+                deflate_on_oom=_on(fields, "deflate-on-oom"),
+                free_page_reporting=_on(fields, "free-page-reporting"),
+            )
+    return None
 
 
 def _encryption(fields: dict[str, Any]) -> str | None:

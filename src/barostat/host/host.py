@@ -159,7 +159,8 @@ class Host:
 
     def _judge(self, seen: _Seen, guests: Sequence[GuestObservation]) -> HostReport:
         now_s, policy, memory = self._clock(), self.policy, seen.memory
-        matches = match(guests, seen.processes)
+        boots = {guest.name: guest.devices.boot_bytes for guest in guests}
+        matches = match(boots, seen.processes)
         held = sum(process.resident_bytes for process in seen.processes)
         outside = outside_bytes(memory, held)
         self._reserve = watch(self._reserve, outside, now_s=now_s, policy=policy)
@@ -185,7 +186,7 @@ class Host:
             outside_bytes=outside,
             vms=len(seen.processes),
             foreign=tuple(item.command.name or f"process {item.pid}" for item in matches.foreign),
-            unfit=unfit(guests, matches.by_guest),
+            unfit=unfit(matches.by_guest),
             alarms=alarms(self._brake, memory, policy),
         )
 

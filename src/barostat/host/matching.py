@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from barostat.core.observation import GuestObservation
 from barostat.core.reasons import Reason, ReasonCode, because
 from barostat.host.processes import QemuProcess
 
@@ -35,19 +34,26 @@ class Matches:
     foreign: tuple[QemuProcess, ...]
 
 
-def match(guests: Sequence[GuestObservation], processes: Sequence[QemuProcess]) -> Matches:
-    """Find the process of every guest."""
+def match(boot_bytes: Mapping[str, int], processes: Sequence[QemuProcess]) -> Matches:
+    """Find the process of every guest.
+
+    Args:
+        boot_bytes: the guests by name, and their boot RAM. One whose name another has too may be
+            told apart by what stands behind an "@".
+        processes: all that run VMs.
+    """
     known: dict[str, list[QemuProcess]] = {}
     for process in processes:
         for name in _names(process):
             known.setdefault(name, []).append(process)
     found: dict[str, QemuProcess] = {}
     taken: set[int] = set()
-    for guest in guests:
-        candidates = [item for item in known.get(guest.name, ()) if item.pid not in taken]
+    for guest, boot in boot_bytes.items():
+        named = known.get(guest) or known.get(guest.partition("@")[0]) or []
+        candidates = [item for item in named if item.pid not in taken]
         if candidates:
-            best = max(candidates, key=lambda item: _likeness(item, guest))
-            found[guest.name] = best
+            best = max(candidates, key=lambda item: _likeness(item, guest, boot))
+            found[guest] = best
             taken.add(best.pid)
     foreign = tuple(process for process in processes if process.pid not in taken)
     return Matches(by_guest=found, foreign=foreign)
@@ -58,22 +64,15 @@ def _names(process: QemuProcess) -> Iterable[str]:
     return process.command.sockets if name is None else process.command.sockets | {name}
 
 
-def _likeness(process: QemuProcess, guest: GuestObservation) -> tuple[bool, bool, int]:
-    same_size = process.command.size_bytes == guest.devices.boot_bytes
-    return same_size, process.command.name == guest.name, -process.pid
+def _likeness(process: QemuProcess, guest: str, boot_bytes: int) -> tuple[bool, bool, int]:
+    same_size = process.command.size_bytes == boot_bytes
+    return same_size, process.command.name == guest, -process.pid
 
 
-def unfit(
-    guests: Sequence[GuestObservation], processes: Mapping[str, QemuProcess]
-) -> dict[str, Reason]:
+def unfit(by_guest: Mapping[str, QemuProcess]) -> dict[str, Reason]:
     """Say of which guests the host cannot have back what they give, and why."""
-    found = {}
-    for guest in guests:
-        process = processes.get(guest.name)
-        reason = None if process is None else _fault(process)
-        if reason is not None:
-            found[guest.name] = reason
-    return found
+    faults = {guest: _fault(process) for guest, process in by_guest.items()}
+    return {guest: reason for guest, reason in faults.items() if reason is not None}
 
 
 def _fault(process: QemuProcess) -> Reason | None:
