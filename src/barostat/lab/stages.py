@@ -197,7 +197,7 @@ async def _qmp_stage(say: Callable[[str], None]) -> AsyncIterator[Stage]:
 
 @asynccontextmanager
 async def _libvirt_stage(say: Callable[[str], None]) -> AsyncIterator[Stage]:
-    from barostat.hypervisors.libvirt import LibvirtHypervisor  # noqa: PLC0415 - an extra
+    from barostat.hypervisors.libvirt import LibvirtHypervisor  # noqa: PLC0415 - an extra, and slow
 
     kit = await asyncio.to_thread(ensure_kit, progress=say, libvirt=True)
     async with Lab((), kit=kit, libvirt=True) as lab:
