@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -141,18 +144,45 @@ async def test_a_host_that_could_never_be_looked_at_is_an_error(tmp_path: Path) 
         await Host(root=tmp_path).observe([])
 
 
+@pytest.fixture
+def hanging_proc(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """The kernel does not answer until the event is set."""
+    answers, read = threading.Event(), os.listdir
+
+    def listdir(path: str) -> list[str]:
+        answers.wait(timeout=10)
+        return read(path)
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    yield answers
+    answers.set()
+
+
 async def test_a_look_that_takes_too_long_is_given_up_and_its_result_used_later(
-    host: Host,
+    host: Host, hanging_proc: threading.Event
 ) -> None:
+    hanging_proc.set()
     await host.observe([])
-    host.policy = HostPolicy(deadline_s=0.0)
+    hanging_proc.clear()
+    host.policy = HostPolicy(deadline_s=0.01)
 
-    late = await host.observe([])
-    host.policy = HostPolicy()
+    late = [await host.observe([]) for _ in range(2)]
+    hanging_proc.set()
+    host.policy = HostPolicy(deadline_s=10.0)
+    in_time = await host.observe([])
 
-    assert [alarm.code for alarm in late.alarms] == [ReasonCode.HOST_UNSEEN]
-    assert "longer than" in str(late.alarms[0].numbers["fault"])
-    assert (await host.observe([])).granting
+    assert [alarm.code for seen in late for alarm in seen.alarms] == [ReasonCode.HOST_UNSEEN] * 2
+    assert "longer than" in str(late[0].alarms[0].numbers["fault"])
+    assert in_time.granting
+
+
+async def test_a_host_that_never_answered_in_time_is_an_error(
+    folder: HostFolder, hanging_proc: threading.Event
+) -> None:
+    host = Host(HostPolicy(deadline_s=0.01), root=folder.root)
+
+    with pytest.raises(HostError, match="longer than 0.01 s"):
+        await host.observe([])
 
 
 async def test_a_look_that_is_broken_off_harms_nobody(host: Host) -> None:
