@@ -14,6 +14,7 @@ BarostatError
 │   ├── RefusedError        it answered no
 │   └── GuestGoneError      the guest ended
 ├── HostError               the machine itself cannot be looked at
+├── HistoryError            what was recorded cannot be read, or was not recorded
 ├── ServiceError            the daemon does not answer, or could not do what was asked
 │   ├── NoDaemonError       no daemon runs there
 │   └── DeniedError         we may not ask it that
@@ -32,6 +33,7 @@ __all__ = [
     "DeniedError",
     "GuestDiedError",
     "GuestGoneError",
+    "HistoryError",
     "HostError",
     "HypervisorError",
     "InputError",
@@ -122,6 +124,10 @@ class GuestGoneError(HypervisorError):
 
 class HostError(BarostatError):
     """The machine itself cannot be looked at."""
+
+
+class HistoryError(BarostatError):
+    """What was recorded cannot be read, or nothing was recorded."""
 
 
 class ServiceError(BarostatError):

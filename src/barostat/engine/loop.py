@@ -23,9 +23,14 @@ __all__ = ["Balancer", "Tick"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """One pass: what was seen, what was decided, and how long each took, in seconds."""
+    """One pass: what was seen, what was decided, and how long each took, in seconds.
+
+    `decide(snapshot, state, policy)` is the decision, now and whenever it is made again.
+    """
 
     snapshot: Snapshot
+    state: State
+    policy: Policy
     decision: Decision
     observe_s: float
     decide_s: float
@@ -128,7 +133,8 @@ class Balancer:
             paused=self.paused,
         )
         seen_s = self._clock()
-        decision = decide(snapshot, self._state, self.policy)
+        state, policy = self._state, self.policy
+        decision = decide(snapshot, state, policy)
         self._state = decision.state if self._moving else unmoved(decision)
         self._admitted = {
             item for item in snapshot.reservations if item.guest in self._state.admitted
@@ -137,6 +143,8 @@ class Balancer:
             self._reservations.pop(guest.name, None)
         tick = Tick(
             snapshot=snapshot,
+            state=state,
+            policy=policy,
             decision=decision,
             observe_s=seen_s - began_s,
             decide_s=self._clock() - seen_s,
