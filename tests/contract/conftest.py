@@ -1,5 +1,6 @@
-"""Two worlds in which every hypervisor keeps the same contract: guests that never were, and real
-ones in QEMU. A world can do to its guests what a hypervisor must bear: pause, reset, hang, kill.
+"""Worlds in which every hypervisor keeps the same contract: guests that never were, and real ones
+in QEMU, by themselves or as domains of a libvirt. A world can do to its guests what a hypervisor
+must bear: pause, reset, hang, kill.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 
 from barostat.core.observation import Devices, GuestObservation
 from barostat.hypervisors.base import BalloonWish, Hypervisor, PlugWish, Wish
+from barostat.hypervisors.libvirt import LibvirtHypervisor
 from barostat.hypervisors.movers import next_wishes, reachable_bytes
 from barostat.hypervisors.qmp import QmpHypervisor
 from barostat.hypervisors.simulated import SimulatedHypervisor, SimulatedSpec
@@ -29,6 +32,8 @@ from barostat.units import GIB, MIB
 asyncio.set_event_loop(None)
 
 PATIENCE_S = 20.0
+DEVICE = "vmem0"
+"""What tests call the virtio-mem device, whatever it is called."""
 
 
 class World(abc.ABC):
@@ -38,7 +43,8 @@ class World(abc.ABC):
     boot_bytes = 256 * MIB
     maximum_bytes = 1 * GIB
     swap_bytes = 512 * MIB
-    device = "vmem0"
+    device = DEVICE
+    oldest_statistics_s = 1.2  # at a look a second after the last
     hypervisor: Hypervisor
 
     @abc.abstractmethod
@@ -95,7 +101,10 @@ class World(abc.ABC):
     async def ask(self, name: str, *wishes: Wish) -> None:
         """Send wishes."""
         for wish in wishes:
-            await self.hypervisor.request(name, wish)
+            if isinstance(wish, PlugWish) and wish.device == DEVICE:
+                await self.hypervisor.request(name, replace(wish, device=self.device))
+            else:
+                await self.hypervisor.request(name, wish)
 
     async def settled(self, name: str, fits: Callable[[Devices], bool]) -> Devices:
         """Ask for a guest's sizes until they fit."""
@@ -121,7 +130,7 @@ class World(abc.ABC):
     async def restore(self) -> None:
         """Bring every guest back to its boot size."""
         for name in self.names:
-            await self.ask(name, PlugWish(device=self.device, requested_bytes=0))
+            await self.ask(name, PlugWish(device=DEVICE, requested_bytes=0))
             await self.ask(name, BalloonWish(target_bytes=self.boot_bytes))
             await self.settled(name, lambda now: (now.plugged_bytes, now.balloon_bytes) == (0, 0))
 
@@ -178,12 +187,16 @@ class SimulatedWorld(World):
         self.hypervisor.guests[name].answer()
 
 
-class QmpWorld(World):
-    """Real guests behind QMP sockets; time passes by itself."""
+class RealWorld(World):
+    """Real guests; time passes by itself."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
-        self.hypervisor: QmpHypervisor = QmpHypervisor(directory=lab.folder)
+        self.hypervisor = self.open()
+
+    @abc.abstractmethod
+    def open(self) -> Hypervisor:
+        """Come to the guests."""
 
     def now_s(self) -> float:
         return time.monotonic()
@@ -193,10 +206,10 @@ class QmpWorld(World):
 
     async def reopen(self) -> None:
         await self.hypervisor.close()
-        self.hypervisor = QmpHypervisor(directory=self._lab.folder)
+        self.hypervisor = self.open()
 
     async def power_on(self, name: str) -> None:
-        await self._lab.boot(_real_spec(name))
+        await self._lab.boot(real_spec(name))
 
     async def kill(self, name: str) -> None:
         guest = self._lab.guests.pop(name)
@@ -220,13 +233,30 @@ class QmpWorld(World):
         os.kill(_pid(self._lab, self._lab.guests[name].pid), signal.SIGCONT)
 
 
+class QmpWorld(RealWorld):
+    """Guests behind QMP sockets."""
+
+    def open(self) -> Hypervisor:
+        return QmpHypervisor(directory=self._lab.folder)
+
+
+class LibvirtWorld(RealWorld):
+    """Guests that are domains of a libvirtd of the lab's own."""
+
+    device = "virtiomem0"  # libvirt's alias
+    oldest_statistics_s = 2.2  # QEMU asks once a second, and the moment is known to the last look
+
+    def open(self) -> Hypervisor:
+        return LibvirtHypervisor(self._lab.uri)
+
+
 def _pid(lab: Lab, pid: int | None) -> int:
     lab.check()
     assert pid is not None
     return pid
 
 
-def _real_spec(name: str) -> GuestSpec:
+def real_spec(name: str) -> GuestSpec:
     return GuestSpec(
         name=name,
         boot_bytes=World.boot_bytes,
@@ -238,16 +268,18 @@ def _real_spec(name: str) -> GuestSpec:
 @pytest_asyncio.fixture(
     scope="module",
     loop_scope="module",
-    params=["simulated", pytest.param("qmp", marks=pytest.mark.lab)],
+    params=["simulated", *(pytest.param(how, marks=pytest.mark.lab) for how in ("qmp", "libvirt"))],
 )
 async def shared_world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     """One world for all tests of a module: booting real guests takes seconds."""
     if request.param == "simulated":
         yield SimulatedWorld()
         return
-    kit = await asyncio.to_thread(ensure_kit, progress=logging.getLogger("lab").info)
-    async with Lab([_real_spec(name) for name in World.names], kit=kit) as lab:
-        yield QmpWorld(lab)
+    libvirt = request.param == "libvirt"
+    say = logging.getLogger("lab").info
+    kit = await asyncio.to_thread(ensure_kit, progress=say, libvirt=libvirt)
+    async with Lab([real_spec(name) for name in World.names], kit=kit, libvirt=libvirt) as lab:
+        yield LibvirtWorld(lab) if libvirt else QmpWorld(lab)
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -142,7 +142,7 @@ async def test_statistics_are_fresh_at_each_look_a_second_apart_and_can_be_true(
         now_s = world.now_s()
         seen = (await world.look())["alpha"]
         assert seen.statistics is not None
-        assert now_s - seen.statistics_at_s < 1.2
+        assert now_s - seen.statistics_at_s < world.oldest_statistics_s
         assert now_s - seen.seen_at_s < 0.1
         assert 100 * MIB < seen.statistics.total_bytes < world.boot_bytes
         assert 0 < seen.statistics.available_bytes <= seen.statistics.total_bytes
@@ -282,13 +282,14 @@ async def test_cancelling_stops_an_unplug_where_it_is(world: World) -> None:
     await world.settled("alpha", lambda now: now.plugged_bytes == 512 * MIB)
 
     await world.ask("alpha", plug(0))
-    unplugging = await world.settled("alpha", lambda now: now.plugged_bytes < 480 * MIB)
+    await world.pass_time(0.1)
+    unplugging = await world.hypervisor.devices("alpha")
     await world.ask("alpha", *cancel_wishes(unplugging))
     stopped = await world.settled("alpha", lambda now: now.plugged_bytes == now.requested_bytes)
     await world.pass_time(1)
     later = await world.hypervisor.devices("alpha")
 
-    assert 0 < stopped.plugged_bytes < 480 * MIB
+    assert 0 < stopped.plugged_bytes <= unplugging.plugged_bytes  # libvirt may not know yet
     assert sizes(later) == sizes(stopped)
 
 
