@@ -142,7 +142,10 @@ class Guest(Document):
     depth: Literal["static", "balloon"] = Field(description="How deep it can be seen into.")
     boot_bytes: int
     ceiling_bytes: int = Field(description="The largest size that its devices allow.")
+    deflate_on_oom: bool = Field(description="Its balloon gives way before its kernel kills.")
     kernel_bytes: int | None = Field(description="What of its demand its kernel keeps.")
+    total_bytes: int | None = Field(description="What it counts as its memory itself.")
+    swapped_out_bytes: int | None = Field(description="What it swapped out since it booted.")
     seen_age_s: float = Field(description="Since its hypervisor last answered.")
     statistics_age_s: float | None = Field(description="Since it last spoke itself.")
     fault: str | None = Field(description="Why its hypervisor does not answer.")

@@ -88,6 +88,7 @@ def _guest(
     name, now_s, devices = seen.name, tick.snapshot.now_s, seen.devices
     demand = tick.decision.state.guests[name].demand
     settings, fault = tick.snapshot.settings.get(name), faults.get(name)
+    said = seen.statistics
     return documents.Guest(
         name=name,
         status=decided.status,
@@ -107,7 +108,10 @@ def _guest(
         depth="balloon" if devices.has_balloon else "static",
         boot_bytes=devices.boot_bytes,
         ceiling_bytes=devices.ceiling_bytes,
+        deflate_on_oom=devices.deflate_on_oom,
         kernel_bytes=None if demand is None else demand.kernel_bytes,
+        total_bytes=None if said is None else said.total_bytes,
+        swapped_out_bytes=None if said is None else said.swap_out_bytes,
         seen_age_s=max(0.0, now_s - seen.seen_at_s),
         statistics_age_s=_statistics_age_s(seen, now_s),
         fault=None if fault is None else fault.message,
