@@ -181,7 +181,7 @@ async def test_a_host_that_never_answered_in_time_is_an_error(
 ) -> None:
     host = Host(HostPolicy(deadline_s=0.01), root=folder.root)
 
-    with pytest.raises(HostError, match="longer than 0.01 s"):
+    with pytest.raises(HostError, match="longer than"):
         await host.observe([])
 
 
