@@ -95,7 +95,10 @@ def test_without_a_maximum_only_the_balloon_is_seen_to() -> None:
     assert root.find("maxMemory") is None
     assert root.find("cpu") is None
     assert done.maximum_bytes == done.startup_bytes == 1 * GIB
-    assert done.remarks == ("the changes take effect when the VM is next started from off",)
+    assert done.remarks == (
+        "the changes take effect when the VM is next started from off",
+        "it cannot grow beyond its boot RAM: for that, name a larger maximum",
+    )
 
 
 def test_every_numa_node_has_its_part_of_boot_ram_and_a_device_of_its_own() -> None:

@@ -40,6 +40,10 @@ _COMMANDS: Final = {
     "list": ("barostat.cli.look", "Show every VM: assigned, demand, status, and why."),
     "pause": ("barostat.cli.change", "Hold a VM, or every VM of the host, at the size it has."),
     "plan": ("barostat.cli.look", "Say what would be done now, and why. Moves nothing."),
+    "prepare": (
+        "barostat.cli.prepare",
+        "Print the domain XML that a VM needs for Dynamic Memory, or define it.",
+    ),
     "resume": ("barostat.cli.change", "Let a VM, or the host, be balanced again."),
     "set": ("barostat.cli.change", "Change a VM's settings: all of what is asked, or nothing."),
     "show": ("barostat.cli.look", "Show one VM: what it has and needs, its devices, its settings."),

@@ -277,6 +277,8 @@ def _remarks(startup: int, region: int) -> tuple[str, ...]:
     remarks = ["the changes take effect when the VM is next started from off"]
     if region:
         remarks.append(ONLINING)
+    else:
+        remarks.append("it cannot grow beyond its boot RAM: for that, name a larger maximum")
     if startup + region > CAREFUL_GROWTH * startup:
         remarks.append(
             f"it can grow to more than {CAREFUL_GROWTH} times its boot RAM: what its kernel itself "
