@@ -200,15 +200,15 @@ def test_what_the_machine_refuses_is_told_in_words(
     barostat: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "vms").mkdir()
-    monkeypatch.setattr("os.sysconf", _refuse)
+    monkeypatch.setattr(Path, "glob", _refuse)
 
     run = barostat("list", "--qmp", tmp_path / "vms")
 
-    assert_refused(run, "barostat: /proc/meminfo: Permission denied", code=3)
+    assert_refused(run, "vms: Permission denied", code=3)
 
 
-def _refuse(name: str) -> int:
-    raise PermissionError(13, "Permission denied", "/proc/meminfo")
+def _refuse(path: Path, pattern: str) -> None:
+    raise PermissionError(13, "Permission denied", str(path))
 
 
 def test_ctrl_c_on_a_real_terminal_ends_the_live_screen() -> None:

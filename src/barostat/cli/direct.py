@@ -26,6 +26,7 @@ from barostat.engine.control import Control
 from barostat.engine.loop import Balancer
 from barostat.engine.observe import FixedCapacity, HostSource
 from barostat.errors import InputError
+from barostat.host.host import Host
 from barostat.hypervisors.base import Hypervisor
 from barostat.hypervisors.qmp import LAB_SUFFIX, SUFFIX, QmpHypervisor
 from barostat.lab.keep import running_labs
@@ -37,9 +38,6 @@ BETWEEN_LOOKS_S: Final = 1.0
 
 LATE_LOOKS: Final = 2
 """A socket that is busy or hangs is found to be so only after 2 s, and then it must be said."""
-
-MACHINE_SHARE: Final = 0.9
-"""Without a given capacity, what a dry run shares out is this much of the machine's memory."""
 
 SYSTEM_URI: Final = "qemu:///system"
 SYSTEM_SOCKETS: Final = ("/run/libvirt/libvirt-sock", "/run/libvirt/virtqemud-sock")
@@ -229,7 +227,7 @@ async def open_directly(guests: Guests, purpose: Purpose) -> AsyncIterator[Local
 
 
 def _host(capacity_bytes: int | None) -> HostSource:
-    return FixedCapacity(capacity_bytes or _machine_bytes())
+    return Host() if capacity_bytes is None else FixedCapacity(capacity_bytes)
 
 
 async def _look(balancer: Balancer, control: Control, found: Found, purpose: Purpose) -> None:
@@ -259,8 +257,3 @@ def _nothing_seen(control: Control, found: Found) -> None:
             f"there is no VM at {found.where}",
             hint="for each VM a socket NAME.qmp must be there, free for Barostat alone",
         )
-
-
-def _machine_bytes() -> int:
-    share = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * MACHINE_SHARE
-    return int(share)

@@ -119,7 +119,9 @@ def show_command(vm: str, *, way: Way, output: str) -> None:
         print_document(details)
         return
     console = StdoutConsole()
-    console.print(console.facts(_facts(details)), "", settings_table(details.settings), sep="\n")
+    console.print(console.facts(_facts(details)))
+    if details.settings.written is not None:
+        console.print("", settings_table(details.settings), sep="\n")
 
 
 async def _details(vm: str, way: Way) -> Details:

@@ -66,7 +66,8 @@ def reach_options(command: Command) -> Command:
 _OPTIONS: Final = (
     click.option(
         "--socket",
-        type=click.Path(path_type=Path),
+        # Whether we may connect is for the daemon's socket to say, in our words.
+        type=click.Path(path_type=Path, readable=False),
         envvar="BAROSTAT_SOCKET",
         show_envvar=True,
         default=DEFAULT_SOCKET,

@@ -1,0 +1,86 @@
+"""A daemon's API over a real UNIX socket: two simulated VMs, a balancer, a server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest_asyncio
+
+from barostat.config.settings_file import SettingsFolder
+from barostat.engine.control import Control
+from barostat.engine.loop import Balancer
+from barostat.engine.observe import FixedCapacity
+from barostat.hypervisors.simulated import SimulatedHypervisor, SimulatedSpec
+from barostat.service.server import ApiServer
+from barostat.units import GIB, MIB
+
+
+@dataclass
+class Daemon:
+    """What a daemon is made of, as far as the API sees it. `look` is one tick."""
+
+    folder: Path
+    socket: Path
+    hypervisor: SimulatedHypervisor
+    balancer: Balancer
+    control: Control
+
+    async def look(self) -> None:
+        """Do one pass."""
+        self.control.on_tick(await self.balancer.look())
+
+    @asynccontextmanager
+    async def serving(self, *, group: str | None = None) -> AsyncIterator[ApiServer]:
+        """Serve the API until the body ends."""
+        server, stop = ApiServer(self.control, socket=self.socket, group=group), asyncio.Event()
+        async with asyncio.TaskGroup() as tasks, asyncio.timeout(20):
+            serving = tasks.create_task(server.run(stop))
+            ready = tasks.create_task(server.ready.wait())
+            await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
+            ready.cancel()
+            try:
+                yield server
+            finally:
+                stop.set()
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[httpx2.AsyncClient]:
+        """Speak to it as any program may."""
+        transport = httpx2.AsyncHTTPTransport(uds=str(self.socket))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://barostat") as client:
+            yield client
+
+
+def make_daemon(folder: Path) -> Daemon:
+    """Put together a daemon whose settings files and socket are in a folder."""
+    hypervisor = SimulatedHypervisor(time.monotonic)
+    for name in ("web", "db"):
+        spec = SimulatedSpec(name=name, boot_bytes=512 * MIB, maximum_bytes=2 * GIB, boot_s=0)
+        hypervisor.add(spec)
+        (folder / f"{name}.qmp").touch()
+    (folder / "web.toml").write_text('minimum = "256MiB"\n')
+    settings = SettingsFolder(folder)
+    balancer = Balancer(hypervisor, settings, FixedCapacity(4 * GIB))
+    control = Control(balancer, hypervisor, settings, pause_marker=folder / "paused")
+    return Daemon(folder, folder / "run" / "api.sock", hypervisor, balancer, control)
+
+
+@pytest_asyncio.fixture
+async def daemon(tmp_path: Path) -> Daemon:
+    """A daemon that has looked once."""
+    made = make_daemon(tmp_path)
+    await made.look()
+    return made
+
+
+@pytest_asyncio.fixture
+async def api(daemon: Daemon) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of a daemon that serves."""
+    async with daemon.serving(), daemon.client() as client:
+        yield client
