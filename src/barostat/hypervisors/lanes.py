@@ -21,7 +21,7 @@ from barostat.errors import DeadlineError
 
 __all__ = ["Call", "Connection", "Lanes"]
 
-LOST_LIMIT: Final = 8
+LOST_LIMIT: Final = 12
 """A call that hangs holds one of libvirtd's 20 workers too (libvirtd.conf, max_workers): others
 need some as well."""
 

@@ -19,6 +19,7 @@ from barostat.config.settings_xml import settings_fault
 from barostat.core.observation import Devices, GuestObservation, RunState
 from barostat.core.settings import MemorySettings
 from barostat.errors import (
+    DeadlineError,
     HypervisorError,
     RefusedError,
     UnknownGuestError,
@@ -46,6 +47,9 @@ __all__ = ["LibvirtHypervisor"]
 
 LIST_DEADLINE_S: Final = 1.0
 """libvirtd lists a thousand domains in some milliseconds, and asks no QEMU for it."""
+
+LIST_LANE: Final = ""
+"""No domain has this name."""
 
 PRIVATE: Final = "test:"
 """Each connection to libvirt's test driver has a world of its own: there must be but one."""
@@ -111,8 +115,7 @@ class LibvirtHypervisor:
                 f"{self.uri} has not answered yet", hint="it is asked again by itself"
             )
             raise type(fault)(fault.message, hint=fault.hint) from fault
-        call = self._lanes.start(Line.list_running)
-        running = await self._lanes.finish(call, deadline_s=LIST_DEADLINE_S)
+        running = await self._list_running()
         now_s = asyncio.get_running_loop().time()
         for name, listed in running.items():
             self._guest_like(name, listed, now_s).listed(listed, now_s=now_s)
@@ -122,6 +125,17 @@ class LibvirtHypervisor:
             self._was_down = False
             for guest in self._guests.values():
                 guest.doubt()
+
+    async def _list_running(self) -> Mapping[str, Listed]:
+        try:  # in a lane of its own: while one list hangs, no other is asked for
+            return await self._lanes.call(
+                Line.list_running, lane=LIST_LANE, deadline_s=LIST_DEADLINE_S
+            )
+        except DeadlineError as error:
+            raise UnreachableError(
+                f"{self.uri} does not list its domains within {LIST_DEADLINE_S:g} s",
+                hint="libvirtd hangs, or the host is overloaded; it is asked again by itself",
+            ) from error
 
     def _guest_like(self, name: str, listed: Listed, now_s: float) -> LibvirtGuest:
         """Find the guest, or a new one when it was started anew."""

@@ -23,7 +23,6 @@ __all__ = ["Ear", "Heard"]
 class Heard(enum.Enum):
     """What happened to a domain."""
 
-    CAME = "came"  # it runs that did not, or runs on after a pause
     STOPPED = "stopped"  # paused
     RESUMED = "resumed"
     PANICKED = "panicked"
@@ -124,7 +123,6 @@ def _subjects() -> tuple[tuple[int, Heard | None], ...]:
 
 def _of_life(event: int) -> Heard | None:
     return {
-        libvirt.VIR_DOMAIN_EVENT_STARTED: Heard.CAME,
         libvirt.VIR_DOMAIN_EVENT_SUSPENDED: Heard.STOPPED,
         libvirt.VIR_DOMAIN_EVENT_RESUMED: Heard.RESUMED,
         libvirt.VIR_DOMAIN_EVENT_CRASHED: Heard.PANICKED,

@@ -120,6 +120,7 @@ class LibvirtGuest:
                 self._life.hear("GUEST_PANICKED", None, now_s)
             case Heard.MOVED:
                 self.moving = True  # until it is asked
+                self._life.hear("MIGRATION", {"status": "active"}, now_s)
             case _:
                 pass
 

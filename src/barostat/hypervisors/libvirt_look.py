@@ -151,6 +151,7 @@ def fail(guest: LibvirtGuest, error: HypervisorError) -> None:
     if guest.fault is None:
         _log.warning("%s; %s", error.message, error.hint)
     guest.fault = error
+    guest.doubt()
 
 
 def recover(guest: LibvirtGuest) -> None:
