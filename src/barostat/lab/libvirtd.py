@@ -160,11 +160,7 @@ class PrivateLibvirtd:
                 stderr=log,
                 start_new_session=True,
             )
-        try:
-            async with asyncio.timeout(START_TIMEOUT_S):
-                await self._wait_ready(self._daemon)
-        except TimeoutError as error:
-            raise self._silent(f"does not answer after {START_TIMEOUT_S:g} s") from error
+        await self._wait_ready(self._daemon)
 
     def _check(self) -> None:
         if os.geteuid() != 0:
@@ -197,15 +193,20 @@ class PrivateLibvirtd:
 
     async def _wait_ready(self, daemon: asyncio.subprocess.Process) -> None:
         """Ask until it answers; one that listens lets its clients wait until it is ready."""
-        while True:
-            if daemon.returncode is not None:
-                raise self._silent(f"ended (exit code {daemon.returncode})")
-            try:
-                await self.virsh("uri")
-            except LabError:
-                await asyncio.sleep(TRY_EVERY_S)
-            else:
-                return
+        why = ""
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                while daemon.returncode is None:
+                    try:
+                        await self.virsh("uri")
+                    except LabError as error:
+                        why = error.message
+                        await asyncio.sleep(TRY_EVERY_S)
+                    else:
+                        return
+        except TimeoutError as error:
+            raise self._silent(f"is not ready after {START_TIMEOUT_S:g} s ({why})") from error
+        raise self._silent(f"ended (exit code {daemon.returncode})")
 
     def _silent(self, how: str) -> LabError:
         lines = self.log.read_text(errors="replace").splitlines()[-SHOWN_LINES:]

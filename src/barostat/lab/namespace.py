@@ -89,7 +89,8 @@ class Namespace:
         if self._unshare is None:
             raise LabError("the namespace was not opened")
         pid = self._unshare.pid
-        inside = ("--mount", "--net", f"--pid=/proc/{pid}/ns/pid_for_children")
+        # Our own root is not the mounts' first one where we were put into a folder.
+        inside = ("--mount", "--root", "--net", f"--pid=/proc/{pid}/ns/pid_for_children")
         return ["nsenter", f"--target={pid}", *inside, *command]
 
     def outside(self, pid: int) -> int | None:
