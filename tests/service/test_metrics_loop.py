@@ -15,6 +15,7 @@ from tests.service.scraped import Scrape
 from barostat.core.settings import MemorySettings
 from barostat.engine.loop import Balancer
 from barostat.engine.observe import FixedCapacity, FixedSettings
+from barostat.hypervisors.base import BalloonWish
 from barostat.hypervisors.simulated import Character, SimulatedGuest, SimulatedHypervisor
 from barostat.hypervisors.simulated_spec import SimulatedSpec
 from barostat.service.metrics import Metrics, add_metrics_route
@@ -106,10 +107,9 @@ async def test_a_guest_that_stops_answering_keeps_its_series_and_one_that_left_h
     exported: Exported,
 ) -> None:
     web, db = exported.add("web"), exported.add("db")
-    asked = {12: lambda: (web.use(900 * MIB), db.use(600 * MIB))}
-    before = await exported.run(60, asked)
+    before = await exported.run(60, {12: lambda: web.use(900 * MIB)})
 
-    web.hang()
+    web.stop_answering()
     db.die()
     after = await exported.run(30)
 
@@ -134,12 +134,15 @@ async def test_a_guest_that_does_not_give_is_told_with_how_often(exported: Expor
     assert said(f"{VM}remove_operations_total", vm="idle") == 0
 
 
-async def test_a_guest_that_takes_back_what_it_gave_is_found_out(exported: Exported) -> None:
-    exported.add("greedy", Character.GREEDY)
+async def test_another_controller_that_resizes_a_guest_is_found_out(exported: Exported) -> None:
+    web = exported.add("web")
 
-    said = await exported.run(300)
+    def somebody_else_asks() -> None:
+        web.request(BalloonWish(target_bytes=300 * MIB))
 
-    assert said("barostat_vm_strays_total", vm="greedy") >= 1
+    said = await exported.run(120, {35.0 + 20 * turn: somebody_else_asks for turn in range(4)})
+
+    assert said("barostat_vm_strays_total", vm="web") >= 3
 
 
 async def test_scrapers_get_the_text_of_the_newest_pass(exported: Exported) -> None:
