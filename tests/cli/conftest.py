@@ -120,8 +120,9 @@ def without_codes(text: str) -> str:
 
 @pytest.fixture(autouse=True)
 def _own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the user's labs and settings out, and a second between two looks short."""
+    """Keep the user's labs, libvirt and settings out, and a second between two looks short."""
     monkeypatch.setattr(direct, "BETWEEN_LOOKS_S", 0.05)
+    monkeypatch.setattr(direct, "SYSTEM_SOCKETS", ())
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "runtime"))
     monkeypatch.setenv("BAROSTAT_SOCKET", str(tmp_path / "barostat.sock"))
     for name in ("BAROSTAT_QMP", "NO_COLOR", "FORCE_COLOR", "COLUMNS"):

@@ -61,14 +61,14 @@ async def test_a_socket_that_a_dead_daemon_left_is_replaced(daemon: Daemon) -> N
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(daemon.socket))
 
-    async with daemon.serving(), open_daemon(daemon.socket) as desk:
+    async with daemon.serving(), open_daemon(daemon.socket, deadline_s=5) as desk:
         assert (await desk.overview()).guests
 
 
 async def test_a_live_daemons_socket_is_left_alone(daemon: Daemon) -> None:
     async with daemon.serving():
         error = await failing(daemon)
-        async with open_daemon(daemon.socket) as desk:
+        async with open_daemon(daemon.socket, deadline_s=5) as desk:
             assert (await desk.overview()).guests
 
     assert "another daemon listens" in error.message
@@ -162,6 +162,6 @@ async def test_what_is_no_daemon_of_ours_is_told(tmp_path: Path, words: bytes) -
         writer.close()
 
     server = await asyncio.start_unix_server(answer, str(tmp_path / "other.sock"))
-    async with server, open_daemon(tmp_path / "other.sock") as desk:
+    async with server, open_daemon(tmp_path / "other.sock", deadline_s=5) as desk:
         with pytest.raises(ServiceError, match=r"did not answer as|cannot be read"):
             await desk.overview()

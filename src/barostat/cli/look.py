@@ -72,6 +72,8 @@ async def _overview(way: Way, purpose: Purpose, *, everyone: bool = False) -> Ov
 def _tell(overview: Overview) -> None:
     """Say on stderr what the figures do not show."""
     tell_faults(overview.faults)
+    if not overview.guests:
+        say("no VM runs")
     age_s = overview.host.age_s
     if age_s > LATE_S:
         say(f"these figures are {age_s:.0f} s old: the daemon has not looked at its VMs since")

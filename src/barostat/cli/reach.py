@@ -20,7 +20,7 @@ from barostat.cli.options import CAPACITY
 from barostat.cli.output import say
 from barostat.errors import InputError, NoDaemonError
 from barostat.service.desk import Desk
-from barostat.service.sockets import check_answering
+from barostat.service.sockets import ANSWER_DEADLINE_S, check_answering
 
 __all__ = ["Way", "open_desk", "open_only_daemon", "reach_options"]
 
@@ -135,7 +135,7 @@ async def open_only_daemon(way: Way) -> AsyncIterator[Desk]:
 async def _daemon(stack: AsyncExitStack, socket: Path) -> Desk:
     from barostat.service.client import open_daemon  # noqa: PLC0415 - slow to load, only for this
 
-    return await stack.enter_async_context(open_daemon(socket))
+    return await stack.enter_async_context(open_daemon(socket, deadline_s=ANSWER_DEADLINE_S))
 
 
 async def _daemon_or_guests(stack: AsyncExitStack, way: Way, purpose: Purpose) -> Desk:

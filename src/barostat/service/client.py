@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
 import httpx2
 from pydantic import BaseModel, ValidationError
 
 from barostat.config.settings_file import SettingsPatch
-from barostat.errors import ServiceError
+from barostat.errors import ServiceError, UnknownGuestError
 from barostat.service.documents import (
     Change,
     Details,
@@ -23,19 +23,18 @@ from barostat.service.documents import (
     Problem,
 )
 from barostat.service.problems import MEDIA_TYPE, error_of
-from barostat.service.sockets import check_answering
+from barostat.service.sockets import ANSWER_DEADLINE_S, check_answering
 
 __all__ = ["RemoteDesk", "open_daemon"]
-
-DEADLINE_S: Final = 10.0
-"""The daemon waits 5 s for its own first look, and libvirt 5 s for a change; then it says so."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 @asynccontextmanager
-async def open_daemon(socket: Path, *, deadline_s: float = DEADLINE_S) -> AsyncIterator[RemoteDesk]:
-    """Reach the daemon at a socket.
+async def open_daemon(
+    socket: Path, *, deadline_s: float = ANSWER_DEADLINE_S
+) -> AsyncIterator[RemoteDesk]:
+    """Reach the daemon at a socket; no answer of it takes longer than the deadline.
 
     Raises:
         NoDaemonError: no daemon runs there.
@@ -66,16 +65,15 @@ class RemoteDesk:
 
     async def details(self, guest: str) -> Details:
         """Say all about one VM."""
-        return await self._ask("GET", f"/guests/{quote(guest, safe='')}", Details)
+        return await self._ask("GET", _path(guest), Details)
 
     async def explanation(self, guest: str) -> Explanation:
         """Say why a VM has the memory it has."""
-        return await self._ask("GET", f"/guests/{quote(guest, safe='')}/explanation", Explanation)
+        return await self._ask("GET", _path(guest, "/explanation"), Explanation)
 
     async def change(self, guest: str, patch: SettingsPatch) -> Change:
         """Change a VM's settings."""
-        path = f"/guests/{quote(guest, safe='')}/settings"
-        return await self._ask("PATCH", path, Change, patch)
+        return await self._ask("PATCH", _path(guest, "/settings"), Change, patch)
 
     async def pause_host(self, *, paused: bool) -> HostPause:
         """Hold every VM at its size, or let them be balanced again."""
@@ -112,3 +110,11 @@ class RemoteDesk:
                 f"the answer of the daemon at {self._socket} cannot be read",
                 hint="is it another version of Barostat? restart it after an upgrade",
             ) from error
+
+
+def _path(guest: str, what: str = "") -> str:
+    if "/" in guest or guest.strip(".") == "":  # would lead elsewhere
+        raise UnknownGuestError(
+            f'there is no VM "{guest}"', hint="`barostat list --all` names those there are"
+        )
+    return f"/guests/{quote(guest, safe='')}{what}"

@@ -17,10 +17,13 @@ from typing import Final
 
 from barostat.errors import BarostatError, DeniedError, NoDaemonError, ServiceError
 
-__all__ = ["bind", "check_answering", "remove"]
+__all__ = ["ANSWER_DEADLINE_S", "bind", "check_answering", "remove"]
 
 PROBE_DEADLINE_S: Final = 2.0
 """The kernel lets a caller in at once, unless a backlog of others waits."""
+
+ANSWER_DEADLINE_S: Final = 10.0
+"""The daemon waits 5 s for its own first look, and libvirt 5 s for a change; then it says so."""
 
 
 def bind(path: Path, *, group: str | None) -> socket.socket:
