@@ -31,6 +31,8 @@ _SHARED: Final[tuple[Processor, ...]] = (
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 )
 
+_FIRST: Final = ("timestamp", "level", "logger", "event")
+
 
 class _Outbox(QueueHandler):
     """Hands lines to the thread that writes them."""
@@ -66,7 +68,7 @@ class LogOutput:
                 foreign_pre_chain=_SHARED,
                 processors=[
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                    _printable,
+                    _tidied,
                     *_rendered(section),
                 ],
             )
@@ -89,9 +91,13 @@ def _rendered(section: LogSection) -> tuple[Processor, ...]:
     return (structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain),)
 
 
-def _printable(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Show what cannot be printed by its code."""
-    for key, value in event.items():
-        if isinstance(value, str) and not value.isprintable():
-            event[key] = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value)
-    return event
+def _tidied(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Put first what everybody reads first, and show what cannot be printed by its code."""
+    first = {key: event[key] for key in _FIRST if key in event}
+    return {key: _printable(value) for key, value in (first | dict(event)).items()}
+
+
+def _printable(value: object) -> object:
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value)
