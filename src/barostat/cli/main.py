@@ -34,6 +34,7 @@ _COMMANDS: Final = {
         "barostat.cli.change",
         "Turn Dynamic Memory off for a VM; it keeps the size it has.",
     ),
+    "doctor": ("barostat.cli.doctor", "Say what a host and its VMs lack, and what to do about it."),
     "enable": ("barostat.cli.change", "Turn Dynamic Memory on for a VM."),
     "explain": ("barostat.cli.look", "Say in sentences why a VM has the memory it has."),
     "lab": ("barostat.cli.lab", "Boot real guests to play, test and measure with."),

@@ -62,4 +62,4 @@ class HostPolicy:
     swap_out_bytes_per_s: int = 1 * MIB
     lasting_s: float = 10.0
     calm_s: float = 10.0
-    deadline_s: float = 1.0
+    deadline_s: float = 2.0
