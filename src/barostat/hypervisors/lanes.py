@@ -175,10 +175,7 @@ class Lanes(Generic[C]):
         """
         try:
             while not call.answer.done():
-                began_s, until_s = call.began_s, call.asked_s + QUEUE_DEADLINE_S
-                if began_s is not None:
-                    until_s = began_s + deadline_s
-                left_s = until_s - time.monotonic()
+                left_s = self._until_s(call, deadline_s) - time.monotonic()
                 if left_s <= 0 and self._give_up(call):
                     raise DeadlineError(
                         f"no answer within {deadline_s:g} s",
@@ -190,6 +187,12 @@ class Lanes(Generic[C]):
             self._give_up(call)
             raise
         return call.answer.result()
+
+    def _until_s(self, call: Call[C, Any], deadline_s: float) -> float:
+        if call.began_s is not None:
+            return call.began_s + deadline_s
+        # With all workers lost it waits for one of them to return.
+        return call.asked_s + (QUEUE_DEADLINE_S if self._workers else deadline_s)
 
     def _give_up(self, call: Call[C, Any]) -> bool:
         """Wait no longer. False if the call has returned and its answer is on its way."""
