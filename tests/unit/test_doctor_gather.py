@@ -76,6 +76,23 @@ async def test_a_libvirt_whose_binding_is_missing_is_not_asked(
     assert await ask_libvirt(Tree(folder.root), []) == Libvirt(serving=True, bound=False)
 
 
+async def test_libvirt_says_its_version(folder: HostFolder) -> None:
+    pytest.importorskip("libvirt")
+
+    found = await ask_libvirt(Tree(folder.root), ["test:///default"])
+
+    assert found.version is not None
+    assert found.version >= (7, 9)
+
+
+async def test_a_libvirt_that_does_not_answer_says_no_version(folder: HostFolder) -> None:
+    pytest.importorskip("libvirt")
+
+    found = await ask_libvirt(Tree(folder.root), [f"qemu+unix:///system?socket={folder.root}/no"])
+
+    assert found == Libvirt(serving=False, bound=True)
+
+
 async def test_qemu_says_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = "QEMU emulator version 8.2.2 (Debian 1:8.2.2+ds-0ubuntu1)"
     program(tmp_path / "bin", "qemu-system-x86_64", f"echo '{said}'")
