@@ -16,7 +16,7 @@ from typing import Any
 import looptime
 import pytest
 
-from barostat.cli import direct
+from barostat.cli import direct, find
 from barostat.cli.main import main
 
 from .played_qemu import PlayedQemu
@@ -122,7 +122,7 @@ def without_codes(text: str) -> str:
 def _own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the user's labs, libvirt and settings out, and a second between two looks short."""
     monkeypatch.setattr(direct, "BETWEEN_LOOKS_S", 0.05)
-    monkeypatch.setattr(direct, "SYSTEM_SOCKETS", ())
+    monkeypatch.setattr(find, "SYSTEM_SOCKETS", ())
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "runtime"))
     monkeypatch.setenv("BAROSTAT_SOCKET", str(tmp_path / "barostat.sock"))
     for name in ("BAROSTAT_QMP", "NO_COLOR", "FORCE_COLOR", "COLUMNS"):

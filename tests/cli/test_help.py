@@ -80,7 +80,7 @@ def test_no_command_at_all_is_answered_with_help_on_stderr(
 @pytest.mark.parametrize(
     ("words", "meant"),
     [
-        ("expalin", "explain"),
+        ("exlpain", "explain"),
         ("lab hodl web 1GiB", "hold"),
         ("list --outptu json", "--output"),
     ],

@@ -12,9 +12,10 @@ import pytest_asyncio
 from barostat.config.settings_file import SettingsFile, SettingsFolder, SettingsPatch
 from barostat.core.reasons import ReasonCode
 from barostat.core.settings import MemorySettings
-from barostat.engine.control import Control, SettingsChange
+from barostat.engine.control import Control
 from barostat.engine.loop import Balancer
 from barostat.engine.observe import FixedCapacity
+from barostat.engine.settings_change import SettingsChange
 from barostat.errors import ConflictError, ServiceError, SettingsError, UnknownGuestError
 from barostat.hypervisors.simulated import SimulatedHypervisor, SimulatedSpec
 from barostat.units import GIB, MIB

@@ -15,7 +15,8 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from barostat.cli.direct import Guests, Purpose, open_directly
+from barostat.cli.direct import Purpose, open_directly
+from barostat.cli.find import Guests
 from barostat.cli.options import CAPACITY
 from barostat.cli.output import say
 from barostat.errors import InputError, NoDaemonError

@@ -18,50 +18,22 @@ from typing import Final
 from barostat.config.settings_file import SettingsFile, SettingsPatch
 from barostat.config.settings_store import SettingsStore
 from barostat.core.observation import GuestObservation
-from barostat.core.settings import (
-    SMALLEST_MINIMUM_BYTES,
-    MemorySettings,
-    change_faults,
-    setting_faults,
-)
 from barostat.engine.loop import Balancer, Tick
+from barostat.engine.settings_change import (
+    GuestSettings,
+    SettingsChange,
+    check_change,
+    gives_settings,
+    left_alone,
+    stand,
+)
 from barostat.errors import HypervisorError, ServiceError, SettingsError, UnknownGuestError
 from barostat.hypervisors.base import Hypervisor
 
-__all__ = ["Control", "GuestSettings", "HostPause", "SettingsChange", "unknown_guest"]
+__all__ = ["Control", "HostPause", "unknown_guest"]
 
 FIRST_TICK_DEADLINE_S: Final = 5.0
 """A first look may have to wait for slow hypervisors; who asks should not wait longer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestSettings:
-    """The settings of one VM.
-
-    Attributes:
-        guest: its name.
-        running: it is seen, running or not answering; False: it is off.
-        place: where its settings stand, for people.
-        written: what was written there; None: nothing.
-        in_force: what that comes to, with what was left out filled in from what the VM is made
-            of; None without settings, with settings that cannot be used, or while it is off.
-        faults: why what is written cannot be used.
-    """
-
-    guest: str
-    running: bool
-    place: str
-    written: SettingsFile | None
-    in_force: MemorySettings | None
-    faults: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettingsChange:
-    """What a change did: the settings before and after it. Equal ones: there was nothing to do."""
-
-    before: GuestSettings
-    after: GuestSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,11 +157,11 @@ class Control:
         async with self._changing:
             seen, written = await self._seen(guest), await self._written(guest)
             before = self._stand(guest, seen, written)
-            if written is None and not _gives_settings(patch):
-                return SettingsChange(before=before, after=_left(before, patch))
+            if written is None and not gives_settings(patch):
+                return SettingsChange(before=before, after=left_alone(before, patch))
             wanted = patch.applied_to(written)
             after = self._stand(guest, seen, wanted)
-            _check(before, after, seen)
+            check_change(before, after, seen)
             if wanted != written:
                 await self._settings.write(guest, wanted, before=written)
             return SettingsChange(before=before, after=after)
@@ -226,76 +198,7 @@ class Control:
     def _stand(
         self, guest: str, seen: GuestObservation | None, written: SettingsFile | None
     ) -> GuestSettings:
-        """Say how the settings stand that are, or would be, written."""
-        in_force, faults = _in_force(seen, written)
-        return GuestSettings(
-            guest=guest,
-            running=seen is not None,
-            place=self._settings.place_of(guest),
-            written=written,
-            in_force=in_force,
-            faults=faults,
-        )
-
-
-def _in_force(
-    seen: GuestObservation | None, written: SettingsFile | None
-) -> tuple[MemorySettings | None, tuple[str, ...]]:
-    """Fill in what was left out, and judge it. While a VM is off only what is said is judged."""
-    if written is None:
-        return None, ()
-    if seen is None:
-        return None, setting_faults(_as_said(written))
-    found = _resolved(seen, written)
-    faults = setting_faults(found, devices_bytes=seen.devices.ceiling_bytes)
-    return (None if faults else found), faults
-
-
-def _resolved(seen: GuestObservation, written: SettingsFile) -> MemorySettings:
-    devices = seen.devices
-    return written.resolve(boot_bytes=devices.boot_bytes, ceiling_bytes=devices.ceiling_bytes)
-
-
-def _as_said(written: SettingsFile) -> MemorySettings:
-    """Make settings of what was written, with nothing in them that could be a fault but that."""
-    said = (written.startup, written.minimum, written.maximum, SMALLEST_MINIMUM_BYTES)
-    boot = next(size for size in said if size is not None)
-    return written.resolve(boot_bytes=boot, ceiling_bytes=max(boot, written.minimum or 0))
-
-
-def _gives_settings(patch: SettingsPatch) -> bool:
-    """Say whether a patch turns Dynamic Memory on for a VM that has no settings."""
-    asked = patch.model_fields_set
-    return bool(asked - {"enabled", "paused"} or patch.enabled)
-
-
-def _left(before: GuestSettings, patch: SettingsPatch) -> GuestSettings:
-    """Leave a VM without settings as it is; a pause of it would mean nothing."""
-    if patch.paused:
-        raise SettingsError(
-            f'VM "{before.guest}" has no Dynamic Memory settings: there is nothing to pause',
-            hint=f"it keeps its size anyway; `barostat enable {before.guest}` gives it settings",
-        )
-    return before
-
-
-def _check(before: GuestSettings, after: GuestSettings, seen: GuestObservation | None) -> None:
-    """Refuse what breaks a rule of settings, or of changing them while the VM runs."""
-    faults = list(after.faults)
-    if seen is not None and after.written is not None:
-        wished = _resolved(seen, after.written)
-        faults += change_faults(before.in_force or _unset(seen, wished), wished)
-    if faults:
-        raise SettingsError(
-            f'settings of VM "{after.guest}" cannot be changed so: ' + "; ".join(faults),
-            faults=tuple(faults),
-            hint="correct what is named above; nothing was changed",
-        )
-
-
-def _unset(seen: GuestObservation, wished: MemorySettings) -> MemorySettings:
-    """Say what holds for a VM without settings: only its startup is settled, by its boot."""
-    return replace(wished, startup_bytes=seen.devices.boot_bytes)
+        return stand(guest, seen, written, place=self._settings.place_of(guest))
 
 
 def _mark(marker: Path, present: bool) -> None:

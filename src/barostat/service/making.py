@@ -12,8 +12,9 @@ from barostat.core.explain import sentence, summary
 from barostat.core.moves import Move
 from barostat.core.observation import GuestObservation
 from barostat.core.reasons import Reason
-from barostat.engine.control import GuestSettings, HostPause, SettingsChange
+from barostat.engine.control import HostPause
 from barostat.engine.loop import Tick
+from barostat.engine.settings_change import GuestSettings, SettingsChange
 from barostat.errors import BarostatError
 from barostat.service import documents
 from barostat.units import format_size
