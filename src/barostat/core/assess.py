@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from barostat.core.cooperation import WishState, judge
+from barostat.core.cooperation import Verdict, WishState, judge
 from barostat.core.demand import estimate
 from barostat.core.guest_state import GuestState, remembered
 from barostat.core.lines import line_of
@@ -99,14 +99,7 @@ def assess(
         pinned = pinned or because(ReasonCode.NO_STATISTICS)
         halt = _halt(guest, sizes, before.wish, pinned)
         return Assessment(before=before, state=before, sizes=sizes, pinned=pinned, halt=halt)
-    wish, verdict = judge(
-        before.wish,
-        actual_bytes=sizes.actual_bytes,
-        granularity_bytes=sizes.granularity_bytes,
-        unfinished=sizes.unfinished,
-        now_s=now_s,
-        policy=policy,
-    )
+    wish, verdict = _judged(before.wish, sizes, now_s, policy)
     state = before.with_wish(wish)
     line = line_of(
         guest,
@@ -119,6 +112,19 @@ def assess(
         policy=policy,
     )
     return Assessment(before=before, state=state, sizes=sizes, line=line)
+
+
+def _judged(
+    wish: WishState, sizes: Sizes, now_s: float, policy: Policy
+) -> tuple[WishState, Verdict]:
+    return judge(
+        wish,
+        actual_bytes=sizes.actual_bytes,
+        granularity_bytes=sizes.granularity_bytes,
+        unfinished=sizes.unfinished,
+        now_s=now_s,
+        policy=policy,
+    )
 
 
 def _pinned(
