@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from barostat.config.settings_file import SettingsFile, SettingsFolder
 from barostat.core.observation import GuestObservation, RunState
-from barostat.errors import DeadlineError, SettingsError, UnknownGuestError, UnreachableError
+from barostat.errors import (
+    DeadlineError,
+    HypervisorError,
+    SettingsError,
+    UnknownGuestError,
+    UnreachableError,
+)
 from barostat.hypervisors.base import BalloonWish
 from barostat.hypervisors.combined import Combined
 from barostat.hypervisors.member import LOOK_S, Member
@@ -31,6 +37,12 @@ class Moody(SimulatedHypervisor):
         self.fails: Exception | None = None
         self.closed = False
         self.off: tuple[str, ...] = ()
+        self.told: dict[str, HypervisorError] = {}
+        self.closes_in_s = 0.0
+
+    @property
+    def faults(self) -> Mapping[str, HypervisorError]:
+        return self.told
 
     async def observe(self, *, now_s: float) -> Sequence[GuestObservation]:
         await asyncio.sleep(self.late_s)
@@ -39,6 +51,7 @@ class Moody(SimulatedHypervisor):
         return await super().observe(now_s=now_s)
 
     async def close(self) -> None:
+        await asyncio.sleep(self.closes_in_s)
         self.closed = True
 
     async def powered_off(self) -> tuple[str, ...]:
@@ -247,3 +260,28 @@ async def test_closing_lets_go_of_every_member_even_while_one_looks(house: House
 
     assert house.a.closed
     assert house.b.closed
+
+
+async def test_the_faults_of_guests_of_one_name_are_told_apart(house: House) -> None:
+    house.a.boot("web")
+    house.b.boot("web")
+    await house.look()
+    house.a.told = {"web": DeadlineError("of a")}
+    house.b.told = {"web": DeadlineError("of b"), "old": DeadlineError("nobody is there")}
+
+    faults = house.both.faults
+
+    assert faults["web"].message == "of a"
+    assert 'named "web" too' in faults["web@b/"].message
+    assert faults["old"].message == "nobody is there"
+
+
+async def test_a_member_that_cannot_be_closed_holds_up_nobody_for_long(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.a.closes_in_s = 600.0
+
+    await house.both.close()
+
+    assert house.b.closed
+    assert "let go of" in caplog.text

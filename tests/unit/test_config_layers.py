@@ -138,6 +138,16 @@ def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
     assert faults == (f"cannot read {tmp_path / 'absent.toml'}: No such file or directory",)
 
 
+def test_a_file_that_is_there_and_cannot_be_read_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    monkeypatch.setattr(layers, "CONFIG_FILE", loop / "barostat.toml")
+
+    assert f"cannot read {loop / 'barostat.toml'}" in faults_of(None)[0]
+
+
 def test_drop_ins_that_cannot_be_listed_are_a_fault(tmp_path: Path) -> None:
     file = written(tmp_path, "")
     (tmp_path / "conf.d").symlink_to(tmp_path / "conf.d")  # a loop
