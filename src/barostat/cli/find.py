@@ -7,7 +7,6 @@ nobody yet.
 from __future__ import annotations
 
 import importlib.util
-import os
 import stat
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -16,10 +15,11 @@ from typing import Final
 
 from barostat.config.settings_file import SettingsFolder
 from barostat.config.settings_store import SettingsStore
-from barostat.errors import InputError
+from barostat.errors import InputError, NoDaemonError, ServiceError
 from barostat.hypervisors.base import Hypervisor
 from barostat.hypervisors.qmp import LAB_SUFFIX, SUFFIX, QmpHypervisor
 from barostat.lab.keep import running_labs
+from barostat.service.sockets import check_answering
 
 __all__ = ["Found", "Guests", "Opened", "find"]
 
@@ -157,5 +157,17 @@ def _here(capacity_bytes: int | None) -> Found:
 
 
 def _has_libvirt() -> bool:
-    there = any(os.access(path, os.F_OK) for path in SYSTEM_SOCKETS)
-    return there and importlib.util.find_spec("libvirt") is not None
+    """Say whether a libvirt of the system's listens, and we can speak to it."""
+    if importlib.util.find_spec("libvirt") is None:
+        return False
+    return any(_listens(Path(path)) for path in SYSTEM_SOCKETS)
+
+
+def _listens(socket: Path) -> bool:
+    try:
+        check_answering(socket)
+    except NoDaemonError:
+        return False
+    except ServiceError:  # somebody is there; why we may not speak to it is for libvirt to say
+        return True
+    return True
