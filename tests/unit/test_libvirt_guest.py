@@ -121,7 +121,7 @@ def test_a_size_that_libvirt_believes_to_have_changed_is_asked_for(guest: Libvir
 
 
 def test_a_guest_is_asked_now_and_then_whatever_is_heard(guest: LibvirtGuest) -> None:
-    assert guest.must_be_asked(20.0)
+    assert guest.must_be_asked(22.5)
 
 
 def test_a_wish_that_has_not_come_true_is_watched(guest: LibvirtGuest) -> None:

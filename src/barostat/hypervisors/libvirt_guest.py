@@ -97,6 +97,7 @@ class LibvirtGuest:
         self._hint: object = None
         self._doubted = True
         self._due_s = now_s
+        self._made: tuple[tuple[object, ...], Devices] | None = None
         self._last: GuestObservation | None = None
 
     def doubt(self) -> None:
@@ -206,7 +207,7 @@ class LibvirtGuest:
             self.moving = exact.moving
         self._life.has_balloon = memory.has_balloon and not self._mute
         self._doubted = False
-        self._due_s = now_s + RESYNC_S * random.uniform(0.5, 1.0)  # noqa: S311 - spreads the asking
+        self._due_s = now_s + RESYNC_S * random.uniform(0.75, 1.25)  # noqa: S311 - spreads the asking
         self._seen_s = now_s
         return memory
 
@@ -227,11 +228,15 @@ class LibvirtGuest:
         return None if self.memory is None else self._devices(self.memory)
 
     def _devices(self, memory: DomainMemory) -> Devices:
-        return memory.devices(
-            actual_bytes=self._actual_bytes,
-            target_bytes=self.target_bytes,
-            loaded=self._life.loaded or not self._life.has_balloon,
-        )
+        """Put the sizes together, anew where one of them is: most looks find them as they were."""
+        loaded = self._life.loaded or not self._life.has_balloon
+        parts = (memory, self._actual_bytes, self.target_bytes, loaded)
+        if self._made is None or self._made[0] != parts:
+            devices = memory.devices(
+                actual_bytes=self._actual_bytes, target_bytes=self.target_bytes, loaded=loaded
+            )
+            self._made = parts, devices
+        return self._made[1]
 
     def observe(self, *, ahead_s: float) -> GuestObservation | None:
         """Say what is seen: as it was last, and unreachable, while it does not answer.
