@@ -92,9 +92,13 @@ async def _look_at_one(
     except HypervisorError as error:
         fail(guest, error)
         return
-    if not _take(guest, found, asked_s):
-        lanes.hold(late, guest.name)
-        fail(guest, silent(guest.name))
+    if _take(guest, found, asked_s):
+        return
+    if late.returned:  # it was slow, not stuck
+        await _ask_quietly(lanes, guest, deadline_s=CHUNK_DEADLINE_S)
+        return
+    lanes.hold(late, guest.name)
+    fail(guest, silent(guest.name))
 
 
 async def _ask_quietly(
@@ -141,7 +145,8 @@ async def ask(
     """
     loop = asyncio.get_running_loop()
     asked_s = loop.time()
-    work = partial(Line.exact, name=guest.name, from_qemu=guest.asks_qemu, job=job)
+    answers = guest.asks_qemu
+    work = partial(Line.exact, name=guest.name, from_qemu=answers, job=job and answers)
     exact = await lanes.call(work, lane=guest.name, deadline_s=deadline_s)
     guest.asked(exact, asked_s=asked_s, now_s=loop.time())
 
