@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,11 +12,9 @@ import click
 
 from barostat.cli.config import EXPLAINED_BY
 from barostat.cli.main import cli
-from barostat.config.describe import attributes_of, sections
+from barostat.config.describe import sections
 from barostat.core.explain import template
-from barostat.core.policy import Policy
 from barostat.core.reasons import ReasonCode
-from barostat.units import format_size
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 NOTE = "<!-- Written by tools/reference.py: change the program, then run `make docs`. -->\n"
@@ -48,27 +45,6 @@ def _commands(
             found = command.get_command(context, name)
             if found is not None:
                 yield from _commands(found, f"{path} {name}", context)
-
-
-def policy_page() -> str:
-    """Every number by which Barostat acts, with its default and its reason."""
-    reasons = attributes_of(Policy)
-    lines = ["# The numbers Barostat acts by", "", NOTE, "| number | default | what it does |"]
-    lines.append("|---|---|---|")
-    lines += [
-        f"| `{field.name}` | {_shown(field)} | {reasons[field.name]} |"
-        for field in dataclasses.fields(Policy)
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _shown(field: dataclasses.Field[object]) -> str:
-    value = field.default
-    if field.name.endswith("_bytes") and isinstance(value, int):
-        return format_size(value)
-    if field.name.endswith("_s"):
-        return f"{value:g} s"
-    return str(getattr(value, "value", value))
 
 
 def reasons_page() -> str:
@@ -117,7 +93,6 @@ def configuration_page() -> str:
 PAGES = {
     "cli.md": cli_page,
     "configuration.md": configuration_page,
-    "policy.md": policy_page,
     "reasons.md": reasons_page,
 }
 

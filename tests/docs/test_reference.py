@@ -27,7 +27,7 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["cli.md", "configuration.md", "policy.md", "reasons.md"])
+@pytest.mark.parametrize("name", ["cli.md", "configuration.md", "reasons.md"])
 def test_a_generated_page_says_what_the_program_says(name: str) -> None:
     module = generator()
 

@@ -19,13 +19,12 @@ from barostat.cli.direct import Purpose, open_directly
 from barostat.cli.find import Guests
 from barostat.cli.options import CAPACITY
 from barostat.cli.output import say
+from barostat.config.sections import SOCKET
 from barostat.errors import InputError, NoDaemonError
 from barostat.service.desk import Desk
 from barostat.service.sockets import ANSWER_DEADLINE_S, check_answering
 
 __all__ = ["Way", "open_desk", "open_only_daemon", "reach_options"]
-
-DEFAULT_SOCKET: Final = Path("/run/barostat/barostat.sock")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -71,7 +70,7 @@ _OPTIONS: Final = (
         type=click.Path(path_type=Path, readable=False),
         envvar="BAROSTAT_SOCKET",
         show_envvar=True,
-        default=DEFAULT_SOCKET,
+        default=SOCKET,
         show_default=True,
         help="Where the daemon listens. Where none does, the guests are looked at directly.",
     ),
