@@ -1,1 +1,1 @@
-"""What happened: every second of late, in less and less detail before that. It never makes anybody wait."""
+"""What happened: all of it of late, in less and less detail before that."""

@@ -1,0 +1,131 @@
+"""A reel of film shown again: every decision is made anew, by `decide`, from what it saw then.
+
+Nothing of a decision is read back but what it saw. What comes out is what was decided, as long as
+the same version of Barostat decides; each scene says which one recorded it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import msgspec
+
+from barostat.core.decide import Decision, State, decide
+from barostat.core.observation import Snapshot, Statistics
+from barostat.core.policy import Policy
+from barostat.errors import HistoryError
+from barostat.history.film import (
+    FIGURES,
+    LENGTH_BYTES,
+    RAW,
+    STAMP_BYTES,
+    Frame,
+    Key,
+    figures_of,
+    timed,
+)
+
+__all__ = ["Scene", "project"]
+
+MOST_BYTES: Final = 2**30
+"""No reel is larger, unpacked: 10,000 guests fill a tenth of it. A damaged one may say anything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """One decision, made again from what it saw. `version` is Barostat's that recorded it."""
+
+    version: str
+    snapshot: Snapshot
+    state: State
+    policy: Policy
+    decision: Decision
+
+
+def project(reel: bytes) -> Iterator[Scene]:
+    """Decide again what was decided, one scene after the other.
+
+    Args:
+        reel: its pictures' data in one piece, from the first as far as there are.
+
+    Raises:
+        HistoryError: they cannot be read.
+    """
+    scene: Scene | None = None
+    try:
+        for content in _pictures(reel):
+            scene = _opening(content) if scene is None else _next(scene, content)
+            yield scene
+    except (zlib.error, msgspec.MsgspecError, IndexError, ValueError) as error:
+        raise HistoryError(
+            f"what that decision saw cannot be read: {error}",
+            hint="it was damaged, or written by another version; another moment may be readable",
+        ) from error
+
+
+def _pictures(reel: bytes) -> Iterator[memoryview]:
+    content = memoryview(zlib.decompressobj(wbits=RAW).decompress(reel, MOST_BYTES))
+    while len(content) >= LENGTH_BYTES:
+        end = LENGTH_BYTES + int.from_bytes(content[:LENGTH_BYTES], "big")
+        yield content[LENGTH_BYTES:end]
+        content = content[end:]
+
+
+def _opening(content: memoryview) -> Scene:
+    key = msgspec.msgpack.decode(content, type=Key)
+    return Scene(
+        version=key.version,
+        snapshot=key.snapshot,
+        state=key.state,
+        policy=key.policy,
+        decision=decide(key.snapshot, key.state, key.policy),
+    )
+
+
+def _next(scene: Scene, content: memoryview) -> Scene:
+    frame = msgspec.msgpack.decode(content, type=Frame)
+    was, decision = scene.snapshot, scene.decision
+    stamps, count = _unpacked(frame.now_s, frame.stamps), len(was.guests)
+    guests = []
+    for number, before in enumerate(was.guests):
+        guest = frame.whole.get(number)
+        if guest is None:
+            change = frame.said.get(number)
+            said = before.statistics
+            guest = replace(
+                before,
+                devices=frame.devices.get(number, before.devices),
+                statistics=said if change is None else _changed(said, change),
+                seen_at_s=stamps[number],
+                statistics_at_s=stamps[count + number],
+            )
+        guests.append(guest)
+    snapshot = replace(was, now_s=frame.now_s, host=frame.host or was.host, guests=tuple(guests))
+    state = decision.state if frame.carried_out else decision.before
+    return replace(
+        scene, snapshot=snapshot, state=state, decision=decide(snapshot, state, scene.policy)
+    )
+
+
+def _unpacked(now_s: float, stamps: bytes | list[int]) -> Sequence[float]:
+    if not isinstance(stamps, bytes):
+        return timed(round(now_s * 1000), stamps)
+    count = len(stamps) // STAMP_BYTES
+    packed = bytearray(len(stamps))
+    for place in range(STAMP_BYTES):
+        packed[place::STAMP_BYTES] = stamps[place * count : (place + 1) * count]
+    return array("d", bytes(packed))
+
+
+def _changed(before: Statistics | None, change: Sequence[int]) -> Statistics | None:
+    if before is None:
+        return None
+    figures: dict[str, Any] = {
+        name: None if value is None else value + difference
+        for name, value, difference in zip(FIGURES, figures_of(before), change, strict=True)
+    }
+    return replace(before, **figures)
