@@ -76,8 +76,13 @@ class Prometheus:
     async def value(self, query: str) -> float | None:
         """Give the first value of a query, None if it has no result."""
         answer = (await self._client.get("/api/v1/query", params={"query": query})).json()
+        assert answer["status"] == "success", (query, answer)
         found = answer["data"]["result"]
         return float(found[0]["value"][1]) if found else None
+
+    async def says(self, query: str) -> bool:
+        """Say whether a query has a result."""
+        return await self.value(query) is not None
 
     async def ready(self) -> bool:
         """Say whether it answers."""

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from barostat.host.accounts import Accounts
+from barostat.host.brake import Stage
+from barostat.host.host import HostReport
+from barostat.host.memory import Memory
 from barostat.service.metrics import Metrics
+from barostat.units import GIB, MIB
 
-__all__ = ["Scrape"]
+__all__ = ["Scrape", "box"]
 
 
 class Scrape:
@@ -34,3 +39,27 @@ class Scrape:
     def guests(self) -> set[str]:
         """Name all VMs that any series is of."""
         return {value for _, labels in self.values for label, value in labels if label == "vm"}
+
+
+def box() -> HostReport:
+    """A box that is seen, with a figure for all that can be."""
+    accounts = Accounts(
+        capacity_bytes=8 * GIB,
+        reserve_bytes=2 * GIB,
+        overhead_bytes=GIB,
+        foreign_bytes=3 * GIB,
+        hugetlb_bytes=4 * GIB,
+    )
+    return HostReport(
+        seen_at_s=100.0,
+        memory=Memory(total_bytes=18 * GIB, available_bytes=5 * GIB, stall_ratio=0.25),
+        accounts=accounts,
+        stage=Stage.HOLDING,
+        wanted_back_bytes=MIB,
+        swap_out_bytes_per_s=7.0,
+        outside_bytes=GIB,
+        vms=2,
+        foreign=("other",),
+        unfit={},
+        alarms=(),
+    )

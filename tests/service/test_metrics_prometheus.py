@@ -6,6 +6,7 @@ Its programs come from Debian's package. Nothing listens but on the loopback.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import socket
 import time
@@ -17,6 +18,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 from tests.service.prometheus import RULES, Prometheus, promtool, running
+from tests.service.scraped import box
 
 from barostat.core.settings import MemorySettings
 from barostat.engine.loop import Balancer
@@ -109,6 +111,42 @@ async def test_the_tests_of_the_rules_miss_every_alert_that_never_fires(tmp_path
 
     assert code != 0
     assert set(re.findall(r"alertname: ?(\w+)", said)) == set(names)
+
+
+QUERIES = sorted(
+    {
+        target["expr"]
+        for path in (RULES.parent / "grafana").iterdir()
+        for panel in json.loads(path.read_text())["panels"]
+        for target in panel.get("targets", ())
+    }
+)
+
+
+def asked(query: str, port: int) -> str:
+    """Fill in what Grafana would."""
+    chosen = query.replace("$instance", f"127.0.0.1:{port}").replace("$vm", "web")
+    return chosen.replace("$__rate_interval", "5s")
+
+
+async def test_every_query_of_the_dashboards_has_an_answer(tmp_path: Path) -> None:
+    metrics, app = Metrics(host=box), FastAPI()
+    add_metrics_route(app, metrics)
+    rules = (RULES / "barostat.rules.yml").read_text()
+
+    async with (
+        balanced(metrics),
+        served(app) as port,
+        running(tmp_path, rules=rules, scrapes=port) as prometheus,
+    ):
+        await until(prometheus.ready)
+        moved = asked("instance:barostat_dynamic_memory_vm_moved_bytes:rate5m", port)
+        await until(lambda: prometheus.says(moved))
+        found = {query: await prometheus.value(asked(query, port)) for query in QUERIES}
+
+    # What is only shown where something is wrong has no answer here.
+    empty = {query for query, value in found.items() if value is None}
+    assert {query for query in empty if not query.endswith("> 0")} == set()
 
 
 async def test_an_alert_fires_for_a_guest_in_warning_and_is_over_when_the_guest_is_well(

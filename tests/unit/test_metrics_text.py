@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.service.scraped import Scrape
+from tests.service.scraped import Scrape, box
 from tests.unit.builders import POLICY, devices, guest, settings
 
 from barostat import __version__
@@ -21,10 +21,7 @@ from barostat.core.reasons import ReasonCode, because
 from barostat.core.settings import MemorySettings
 from barostat.engine.loop import Tick
 from barostat.errors import DeadlineError
-from barostat.host.accounts import Accounts
 from barostat.host.brake import Stage
-from barostat.host.host import HostReport
-from barostat.host.memory import Memory
 from barostat.service.metrics import Metrics
 from barostat.service.metrics_host import ALARMS, HOLDS
 from barostat.units import GIB, MIB
@@ -63,29 +60,6 @@ def scrape(*guests: GuestObservation, **given: object) -> Scrape:
     metrics = Metrics(epoch_clock=lambda: 1_700_000_000.0)
     metrics.tick(tick(*guests, **given))  # type: ignore[arg-type]
     return Scrape(metrics)
-
-
-def report() -> HostReport:
-    accounts = Accounts(
-        capacity_bytes=8 * GIB,
-        reserve_bytes=2 * GIB,
-        overhead_bytes=GIB,
-        foreign_bytes=3 * GIB,
-        hugetlb_bytes=4 * GIB,
-    )
-    return HostReport(
-        seen_at_s=100.0,
-        memory=Memory(total_bytes=18 * GIB, available_bytes=5 * GIB, stall_ratio=0.25),
-        accounts=accounts,
-        stage=Stage.HOLDING,
-        wanted_back_bytes=MIB,
-        swap_out_bytes_per_s=7.0,
-        outside_bytes=GIB,
-        vms=2,
-        foreign=("other",),
-        unfit={},
-        alarms=(),
-    )
 
 
 def test_a_guest_s_figures_are_those_of_the_decision() -> None:
@@ -247,7 +221,7 @@ def test_a_guest_that_cannot_speak_is_not_called_silent(state: RunState) -> None
 
 
 def test_the_box_is_shown_as_it_was_last_seen() -> None:
-    metrics = Metrics(host=report)
+    metrics = Metrics(host=box)
     metrics.tick(tick(guest()))
 
     said = Scrape(metrics)
@@ -277,7 +251,7 @@ def test_before_the_first_pass_only_what_is_known_is_said() -> None:
 
 
 def test_every_metric_is_described_before_the_first_pass_as_after_it() -> None:
-    metrics = Metrics(host=report)
+    metrics = Metrics(host=box)
     before = Scrape(metrics)
 
     metrics.tick(tick(guest()))
