@@ -79,7 +79,7 @@ class Metrics:
             deciding=before.deciding.and_one_of(tick.decide_s),
             accounts=_brought_up(before.accounts, tick, outcomes),
             host=self._host(),
-            faults=len(self._faults()),
+            faults=len(self._faults().keys() - {seen.name for seen in tick.snapshot.guests}),
             moving=self._moving,
         )
 

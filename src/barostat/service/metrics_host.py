@@ -196,7 +196,7 @@ def _loop(seen: Seen) -> Iterator[Metric]:
     yield _gauge("barostat_moving", "0 if it decides and moves nothing, else 1.", seen.moving)
     yield _gauge(
         "barostat_faults",
-        "How many VMs or connections should be seen and are not, or do not answer.",
+        "How many VMs or connections should be seen and are not.",
         seen.faults,
     )
     yield _states("barostat_build_info", "The version that runs.", "version", {__version__: True})
