@@ -68,11 +68,13 @@ def project(reel: bytes) -> Iterator[Scene]:
 
 
 def _pictures(reel: bytes) -> Iterator[memoryview]:
+    """Take the pictures out of the stream, as far as they are whole."""
     content = memoryview(zlib.decompressobj(wbits=RAW).decompress(reel, MOST_BYTES))
-    while len(content) >= LENGTH_BYTES:
-        end = LENGTH_BYTES + int.from_bytes(content[:LENGTH_BYTES], "big")
-        yield content[LENGTH_BYTES:end]
-        content = content[end:]
+    begin = 0
+    while (start := begin + LENGTH_BYTES) <= len(content):
+        begin = start + int.from_bytes(content[begin:start], "big")
+        if begin <= len(content):
+            yield content[start:begin]
 
 
 def _opening(content: memoryview) -> Scene:
