@@ -44,7 +44,6 @@ class World(abc.ABC):
     maximum_bytes = 1 * GIB
     swap_bytes = 512 * MIB
     device = DEVICE
-    oldest_statistics_s = 1.2  # at a look a second after the last
     hypervisor: Hypervisor
 
     @abc.abstractmethod
@@ -244,7 +243,6 @@ class LibvirtWorld(RealWorld):
     """Guests that are domains of a libvirtd of the lab's own."""
 
     device = "virtiomem0"  # libvirt's alias
-    oldest_statistics_s = 2.2  # QEMU asks once a second, and the moment is known to the last look
 
     def open(self) -> Hypervisor:
         return LibvirtHypervisor(self._lab.uri)

@@ -34,9 +34,8 @@ __all__ = ["LibvirtGuest"]
 RESYNC_S: Final = 10.0
 """Events are hints, and some get lost: a guest is asked by itself about this often anyway."""
 
-PERIOD_S: Final = 1
-"""How often QEMU is to ask a guest for statistics: as often as they are looked at."""
 LONGEST_PERIOD_S: Final = 2
+"""Statistics that come more seldom are asked for more often."""
 
 RESIZING: Final = frozenset({Heard.RESIZED, Heard.RESET, Heard.ENDED})
 
@@ -210,6 +209,19 @@ class LibvirtGuest:
         self._due_s = now_s + RESYNC_S * random.uniform(0.75, 1.25)  # noqa: S311 - spreads the asking
         self._seen_s = now_s
         return memory
+
+    @property
+    def last_words(self) -> Figures | None:
+        """What its driver last said; None if it can say nothing new."""
+        if self._words is None or not self._life.ticking or self.run_state is RunState.MIGRATING:
+            return None
+        return self._words.figures
+
+    @property
+    def ease_ratio(self) -> float:
+        """How much of its memory it has available, as it last said."""
+        figures = {} if self._words is None else self._words.figures
+        return figures.get("usable", 0) / max(1, figures.get("available", 1))
 
     @property
     def wants_period(self) -> bool:

@@ -9,14 +9,16 @@ over now, because the late list holds it. It is left out until that list returns
 from __future__ import annotations
 
 import asyncio
+import heapq
 import logging
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
 from barostat.errors import DeadlineError, HypervisorError, RefusedError
 from barostat.hypervisors.lanes import Call, Lanes
-from barostat.hypervisors.libvirt_guest import PERIOD_S, LibvirtGuest
+from barostat.hypervisors.libvirt_guest import LibvirtGuest
 from barostat.hypervisors.libvirt_line import Figures, Line
 
 __all__ = ["ask", "fail", "look_at", "silent"]
@@ -26,6 +28,10 @@ CHUNK: Final = 25
 
 CHUNK_DEADLINE_S: Final = 0.4
 """So a list that is late and the questions that follow it fit into a tick."""
+
+PRESSED: Final = 16
+"""So many guests, those with the least memory available, are asked to speak at each look: it takes
+libvirt three commands a guest, and what the others say is at most a second old."""
 
 LOOK_DEADLINE_S: Final = 1.0
 """How long a guest may take to answer by itself."""
@@ -43,10 +49,17 @@ async def look_at(lanes: Lanes[Line], guests: Sequence[LibvirtGuest]) -> None:
         for first in range(0, len(answering), CHUNK):
             tasks.create_task(_look_at_chunk(lanes, answering[first : first + CHUNK]))
     now_s = asyncio.get_running_loop().time()
+    seen = [guest for guest in answering if guest.fault is None]
+    pressed = {guest.name for guest in heapq.nsmallest(PRESSED, seen, key=_ease)}
     async with asyncio.TaskGroup() as tasks:
-        for guest in answering:
-            if guest.fault is None and guest.must_be_asked(now_s):
-                tasks.create_task(_ask_quietly(lanes, guest))
+        for guest in seen:
+            words = guest.last_words if guest.name in pressed else None
+            if words is not None or guest.must_be_asked(now_s):
+                tasks.create_task(_ask_quietly(lanes, guest, newer_than=words))
+
+
+def _ease(guest: LibvirtGuest) -> float:
+    return guest.ease_ratio if guest.last_words is not None else math.inf
 
 
 async def _look_at_chunk(lanes: Lanes[Line], guests: Sequence[LibvirtGuest]) -> None:
@@ -102,10 +115,14 @@ async def _look_at_one(
 
 
 async def _ask_quietly(
-    lanes: Lanes[Line], guest: LibvirtGuest, *, deadline_s: float = LOOK_DEADLINE_S
+    lanes: Lanes[Line],
+    guest: LibvirtGuest,
+    *,
+    newer_than: Figures | None = None,
+    deadline_s: float = LOOK_DEADLINE_S,
 ) -> None:
     try:
-        await ask(lanes, guest, job=True, deadline_s=deadline_s)
+        await ask(lanes, guest, job=True, newer_than=newer_than, deadline_s=deadline_s)
         if guest.wants_period:
             await _set_period(lanes, guest)
     except HypervisorError as error:
@@ -117,7 +134,7 @@ async def _ask_quietly(
 async def _set_period(lanes: Lanes[Line], guest: LibvirtGuest) -> None:
     """Have QEMU ask the guest for statistics: libvirt does so only where it was told how often."""
     guest.period_tried = True
-    work = partial(Line.set_period, name=guest.name, seconds=PERIOD_S)
+    work = partial(Line.set_period, name=guest.name)
     try:
         await lanes.call(work, lane=guest.name, deadline_s=LOOK_DEADLINE_S)
     except RefusedError as error:
@@ -130,6 +147,7 @@ async def ask(
     guest: LibvirtGuest,
     *,
     job: bool = False,
+    newer_than: Figures | None = None,
     deadline_s: float = LOOK_DEADLINE_S,
 ) -> None:
     """Ask a guest by itself for all that is known of it.
@@ -138,6 +156,7 @@ async def ask(
         lanes: the way to it.
         guest: whom.
         job: also whether it is being moved.
+        newer_than: have the guest itself say something newer.
         deadline_s: how long it may take.
 
     Raises:
@@ -146,7 +165,13 @@ async def ask(
     loop = asyncio.get_running_loop()
     asked_s = loop.time()
     answers = guest.asks_qemu
-    work = partial(Line.exact, name=guest.name, from_qemu=answers, job=job and answers)
+    work = partial(
+        Line.exact,
+        name=guest.name,
+        from_qemu=answers,
+        job=job and answers,
+        newer_than=newer_than,
+    )
     exact = await lanes.call(work, lane=guest.name, deadline_s=deadline_s)
     guest.asked(exact, asked_s=asked_s, now_s=loop.time())
 
