@@ -48,6 +48,7 @@ bench: $(READY) ## measure and print; one of them with BENCH=name
 
 docs: $(READY) ## write the references in docs/ from the program, and check all pages
 	$(BIN)/python tools/reference.py
+	$(BIN)/python -m tools.dashboards
 	$(PYTEST) tests/docs
 
 format: $(READY) ## format the code and mend what ruff can mend
