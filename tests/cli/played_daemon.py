@@ -14,7 +14,12 @@ from barostat.engine.control import Control
 from barostat.engine.loop import Balancer, Tick
 from barostat.engine.observe import FixedCapacity
 from barostat.hypervisors.simulated import SimulatedHypervisor, SimulatedSpec
+from barostat.service.account_routes import add_account_routes
+from barostat.service.app import create_app
+from barostat.service.desk import LocalDesk
+from barostat.service.doorkeeper import Doorkeeper
 from barostat.service.server import ApiServer
+from barostat.service.tokens import TokenStore
 from barostat.units import GIB, MIB
 
 DEADLINE_S = 20.0
@@ -64,7 +69,10 @@ class PlayedDaemon:
         self.control = Control(
             balancer, hypervisor, settings, pause_marker=marker, powered_off=powered_off
         )
-        server = ApiServer(self.control, socket=self._socket, group=None)
+        doorkeeper = Doorkeeper(TokenStore(self._folder / "tokens.json"))
+        app = create_app(LocalDesk(self.control))
+        add_account_routes(app, doorkeeper)
+        server = ApiServer(app, doorkeeper, socket=self._socket, group=None)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(balancer.run(self._stop))
             tasks.create_task(server.run(self._stop))

@@ -16,9 +16,27 @@ from barostat.config.settings_file import SettingsFolder
 from barostat.engine.control import Control
 from barostat.engine.loop import Balancer
 from barostat.engine.observe import FixedCapacity
+from barostat.history.values import AuditEntry
 from barostat.hypervisors.simulated import SimulatedHypervisor, SimulatedSpec
-from barostat.service.server import ApiServer
+from barostat.service.account_routes import add_account_routes
+from barostat.service.app import create_app
+from barostat.service.audit import Audit
+from barostat.service.desk import LocalDesk
+from barostat.service.doorkeeper import Doorkeeper
+from barostat.service.server import ApiServer, Tcp
+from barostat.service.tokens import TokenStore
 from barostat.units import GIB, MIB
+
+
+class Trail:
+    """Keeps what it is told of changes."""
+
+    def __init__(self) -> None:
+        self.entries: list[AuditEntry] = []
+
+    def audit(self, entry: AuditEntry) -> None:
+        """Keep an entry."""
+        self.entries.append(entry)
 
 
 @dataclass
@@ -30,15 +48,28 @@ class Daemon:
     hypervisor: SimulatedHypervisor
     balancer: Balancer
     control: Control
+    doorkeeper: Doorkeeper
+    trail: Trail
 
     async def look(self) -> None:
         """Do one pass."""
         self.control.on_tick(await self.balancer.look())
 
+    def server(self, *, group: str | None = None, tcp: Tcp | None = None) -> ApiServer:
+        """Put together what serves the API."""
+        audit = Audit(self.trail)
+        app = create_app(LocalDesk(self.control), audit)
+        add_account_routes(app, self.doorkeeper)
+        return ApiServer(
+            app, self.doorkeeper, socket=self.socket, group=group, tcp=tcp, audit=audit
+        )
+
     @asynccontextmanager
-    async def serving(self, *, group: str | None = None) -> AsyncIterator[ApiServer]:
+    async def serving(
+        self, *, group: str | None = None, tcp: Tcp | None = None
+    ) -> AsyncIterator[ApiServer]:
         """Serve the API until the body ends."""
-        server, stop = ApiServer(self.control, socket=self.socket, group=group), asyncio.Event()
+        server, stop = self.server(group=group, tcp=tcp), asyncio.Event()
         async with asyncio.TaskGroup() as tasks, asyncio.timeout(20):
             serving = tasks.create_task(server.run(stop))
             ready = tasks.create_task(server.ready.wait())
@@ -68,7 +99,9 @@ def make_daemon(folder: Path) -> Daemon:
     settings = SettingsFolder(folder)
     balancer = Balancer(hypervisor, settings, FixedCapacity(4 * GIB))
     control = Control(balancer, hypervisor, settings, pause_marker=folder / "paused")
-    return Daemon(folder, folder / "run" / "api.sock", hypervisor, balancer, control)
+    doorkeeper = Doorkeeper(TokenStore(folder / "lib" / "tokens.json"))
+    socket = folder / "run" / "api.sock"
+    return Daemon(folder, socket, hypervisor, balancer, control, doorkeeper, Trail())
 
 
 @pytest_asyncio.fixture

@@ -15,7 +15,6 @@ import pytest
 from barostat.errors import DeniedError, NoDaemonError, ServiceError, first_fault
 from barostat.service import sockets
 from barostat.service.client import open_daemon
-from barostat.service.server import ApiServer
 
 from .conftest import Daemon
 
@@ -106,7 +105,7 @@ async def test_signals_are_left_to_the_daemon(daemon: Daemon) -> None:
 
 
 async def test_a_cancelled_server_takes_its_socket_with_it(daemon: Daemon) -> None:
-    server = ApiServer(daemon.control, socket=daemon.socket, group=None)
+    server = daemon.server()
     async with asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(server.run(asyncio.Event()))
         await server.ready.wait()

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, cast, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from barostat.config.numbers import key_of
-from barostat.config.ranges import AUTO, Between, exact_size
+from barostat.config.ranges import AUTO, Between, Endpoint, exact_size
 from barostat.config.sections import DaemonConfig
 from barostat.config.toml_file import FileModel
 
@@ -140,6 +140,8 @@ def _accepts(info: FieldInfo) -> str:
     ranges = [str(item) for item in info.metadata if isinstance(item, Between)]
     if ranges:
         return f'{ranges[0]}, or "{AUTO}" (unset)' if type(None) in kinds else ranges[0]
+    if Endpoint in get_args(info.annotation):
+        return "an address and port"
     what = "path" if Path in kinds else "text"
     return f"a list of {what}s" if tuple in kinds else f"a {what}"
 

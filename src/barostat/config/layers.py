@@ -200,7 +200,11 @@ def _merged(layers: Sequence[_Layer]) -> tuple[DaemonConfig, dict[tuple[str, str
 
 
 def _senseless(config: DaemonConfig, origins: Mapping[tuple[str, str], str]) -> Iterator[str]:
-    for section, numbers in (("host", config.host), ("policy", config.policy)):
-        for keys, sentence in numbers.senseless():
+    for section, part in (
+        ("host", config.host),
+        ("policy", config.policy),
+        ("service", config.service),
+    ):
+        for keys, sentence in part.senseless():
             place = next((origins[section, key] for key in keys if (section, key) in origins), "")
             yield f"{place}: {section}.{keys[0]}: {sentence}"

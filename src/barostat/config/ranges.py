@@ -6,6 +6,7 @@ reference. Sizes are written as people write them, times in seconds, shares as r
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -21,13 +22,18 @@ __all__ = [
     "AbsolutePath",
     "AutoSize",
     "Between",
+    "Blank",
+    "Endpoint",
     "List",
     "Ratio",
     "SocketPath",
     "exact_size",
+    "parts_of",
 ]
 
 AUTO: Final = "auto"
+
+LARGEST_PORT: Final = 65_535
 
 LONGEST_SOCKET_PATH_BYTES: Final = 107
 """What the kernel takes as a socket's path (unix(7): sun_path, less its final zero)."""
@@ -97,6 +103,43 @@ def _socket(path: Path) -> Path:
         raise PydanticCustomError("path", "{text}", {"text": says})
     return path
 
+
+def _blank(value: object) -> object:
+    return None if value == "" else value
+
+
+Blank = BeforeValidator(_blank)
+"""Has a blank text stand for what is not set, which the program reads as None."""
+
+
+def parts_of(endpoint: str) -> tuple[str, int]:
+    """Take an endpoint apart: its address, and its port.
+
+    Raises:
+        ValueError: it is none.
+    """
+    host, _, port = endpoint.rpartition(":")
+    bare = host[1:-1] if host[:1] == "[" and host[-1:] == "]" else host
+    address = ipaddress.ip_address(bare)
+    if (address.version == 6) != (bare != host) or not (port.isascii() and port.isdigit()):  # noqa: PLR2004
+        raise ValueError(endpoint)
+    number = int(port[:6])
+    if number > LARGEST_PORT:
+        raise ValueError(endpoint)
+    return bare, number
+
+
+def _endpoint(text: str) -> str:
+    try:
+        parts_of(text)
+    except ValueError:
+        says = 'it takes an address and a port, as in "127.0.0.1:7443" or "[::1]:7443"'
+        raise PydanticCustomError("endpoint", says) from None
+    return text
+
+
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+"""An address of this machine and a port. No name: what it stands for could change."""
 
 AbsolutePath = Annotated[Path, BeforeValidator(_absolute)]
 SocketPath = Annotated[Path, BeforeValidator(_absolute), AfterValidator(_socket)]

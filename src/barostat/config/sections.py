@@ -7,17 +7,19 @@ from there. Every key has a default, so that no configuration at all is a good o
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from barostat.config.numbers import HostSection, PolicySection
-from barostat.config.ranges import AbsolutePath, Between, List, SocketPath
+from barostat.config.ranges import AbsolutePath, Between, Blank, Endpoint, List, SocketPath
 from barostat.config.toml_file import FileModel
 
 __all__ = [
     "SOCKET",
+    "TOKENS",
     "DaemonConfig",
     "HostSection",
     "LibvirtSection",
@@ -28,6 +30,7 @@ __all__ = [
 ]
 
 SOCKET: Final = Path("/run/barostat/barostat.sock")
+TOKENS: Final = Path("/var/lib/barostat/tokens.json")
 
 
 class LibvirtSection(FileModel):
@@ -65,10 +68,33 @@ class ServiceSection(FileModel):
             stand beside it, in a folder that a reboot empties.
         group: who beside root may speak to it: the members of this group. Default: barostat, if
             there is such a group.
+        listen: the address and port on which it is spoken to over the network, as in
+            127.0.0.1:7443, with TLS and a token or a client's certificate. Default: none, because
+            most hosts are looked after from within.
+        certificate: its certificate for that, in PEM, with what leads to its authority. It is
+            read anew on SIGHUP.
+        key: the certificate's private key, in PEM, without a passphrase; for root's eyes alone.
+        client_ca: authorities, in PEM. A client's certificate of theirs opens the API like a
+            token: its subject's unit says its role, as in OU=viewer. Default: none does.
+        tokens: the file in which the hashes of tokens are kept; it outlives a reboot.
     """
 
     socket: SocketPath = SOCKET
     group: str | None = Field(default=None, examples=["barostat"])
+    listen: Annotated[Endpoint | None, Blank] = Field(default=None, examples=[""])
+    certificate: Annotated[AbsolutePath | None, Blank] = Field(default=None, examples=[""])
+    key: Annotated[AbsolutePath | None, Blank] = Field(default=None, examples=[""])
+    client_ca: Annotated[AbsolutePath | None, Blank] = Field(default=None, examples=[""])
+    tokens: AbsolutePath = TOKENS
+
+    def senseless(self) -> Iterator[tuple[tuple[str, str], str]]:
+        """Say which keys make no sense without another, and why."""
+        if self.listen is None:
+            return
+        for key, what in (("certificate", "a certificate"), ("key", "its certificate's key")):
+            if getattr(self, key) is None:
+                text = f'"{self.listen}" cannot be listened on without {what}: set `{key}`, too'
+                yield ("listen", key), text
 
 
 class LogSection(FileModel):

@@ -18,16 +18,16 @@ import structlog
 
 from barostat.config.layers import Loaded, load
 from barostat.config.sections import DaemonConfig
+from barostat.daemon.api import api_of
 from barostat.daemon.lock import beside
 from barostat.daemon.logs import LogOutput
-from barostat.daemon.parts import group_of, guests_of, host_policy
+from barostat.daemon.parts import guests_of, host_policy
 from barostat.daemon.reporter import Reporter, figures
 from barostat.engine.control import Control
 from barostat.engine.loop import Balancer, Tick
 from barostat.engine.systemd import Systemd
-from barostat.errors import ConfigError
+from barostat.errors import ConfigError, InputError
 from barostat.host.host import Host
-from barostat.service.server import ApiServer
 
 __all__ = ["Daemon"]
 
@@ -87,9 +87,7 @@ class Daemon:
             pause_marker=beside(config.service.socket, "paused"),
             powered_off=self._guests.powered_off,
         )
-        self._api = ApiServer(
-            self._control, socket=config.service.socket, group=group_of(config.service)
-        )
+        self._api = api_of(config.service, self._control)
 
     async def run(self) -> None:
         """Work until SIGTERM or SIGINT; the second of them ends the process at once.
@@ -164,10 +162,10 @@ class Daemon:
                     self._log.error(f"configuration: {fault}")
                 self._log.error("the configuration stays as it was: the new one has faults")
             else:
-                self._take_over(loaded.config)
+                await self._take_over(loaded.config)
             self._systemd.ready(self._figures())
 
-    def _take_over(self, config: DaemonConfig) -> None:
+    async def _take_over(self, config: DaemonConfig) -> None:
         """Work by another configuration from the next pass on, as far as that is possible."""
         self._balancer.policy = config.policy.policy()
         self._host.policy = host_policy(config.host)
@@ -177,4 +175,8 @@ class Daemon:
                 self._log.warning(
                     f"[{section}] has changed; that takes effect when the daemon is started anew"
                 )
+        try:
+            await self._api.reload_certificates()
+        except InputError as error:
+            self._log.error(f"certificates: {error.message}; those read before are used on")
         self._log.info("the configuration was read anew")

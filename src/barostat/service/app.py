@@ -6,16 +6,18 @@ than a bounded body.
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
+from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from barostat import __version__
 from barostat.config.settings_file import SettingsPatch
 from barostat.errors import BarostatError
-from barostat.service.bodies import BoundedBodies
+from barostat.service.answers import ERRORS, answer
+from barostat.service.audit import Audit
+from barostat.service.dependencies import Asked, Desk, Name, Told
 from barostat.service.desk import LocalDesk
 from barostat.service.documents import (
     Change,
@@ -25,28 +27,14 @@ from barostat.service.documents import (
     Host,
     HostPause,
     Overview,
-    Problem,
     SettingsView,
+    WrittenSettings,
 )
-from barostat.service.problems import MEDIA_TYPE, input_problem, problem_of, status_problem
+from barostat.service.problems import input_problem, problem_of, status_problem
 
 __all__ = ["create_app"]
 
-ERRORS: Final = {
-    status: {"model": Problem, "description": "An error, as application/problem+json."}
-    for status in ("4XX", "5XX", 422)
-}
-
 router = APIRouter(prefix="/v1", responses=ERRORS)
-
-
-def _desk(request: Request) -> LocalDesk:
-    desk: LocalDesk = request.app.state.desk
-    return desk
-
-
-Desk = Annotated[LocalDesk, Depends(_desk)]
-Name = Annotated[str, Path(min_length=1, max_length=255, description="A VM's name.")]
 
 
 @router.get("/health")
@@ -96,37 +84,64 @@ async def settings(desk: Desk, name: Name) -> SettingsView:
 
 
 @router.patch("/guests/{name}/settings")
-async def change(desk: Desk, name: Name, patch: SettingsPatch) -> Change:
+async def change(desk: Desk, asked: Asked, told: Told, name: Name, patch: SettingsPatch) -> Change:
     """Change a VM's settings: all of what is asked, or nothing."""
-    return await desk.change(name, patch)
+    return await _changed(desk, asked, told, name, patch, what="settings")
 
 
 @router.post("/guests/{name}/pause")
-async def pause_guest(desk: Desk, name: Name) -> Change:
+async def pause_guest(desk: Desk, asked: Asked, told: Told, name: Name) -> Change:
     """Hold a VM at the size it has."""
-    return await desk.change(name, SettingsPatch(paused=True))
+    return await _changed(desk, asked, told, name, SettingsPatch(paused=True), what="pause")
 
 
 @router.post("/guests/{name}/resume")
-async def resume_guest(desk: Desk, name: Name) -> Change:
+async def resume_guest(desk: Desk, asked: Asked, told: Told, name: Name) -> Change:
     """Let a VM be balanced again."""
-    return await desk.change(name, SettingsPatch(paused=False))
+    return await _changed(desk, asked, told, name, SettingsPatch(paused=False), what="resume")
+
+
+async def _changed(
+    desk: Desk, asked: Asked, told: Told, name: str, patch: SettingsPatch, *, what: str
+) -> Change:
+    done = await desk.change(name, patch)
+    before, after = done.before.written, done.after.written
+    await told.changed(asked, what, guest=name, before=_plain(before), after=_plain(after))
+    return done
+
+
+def _plain(written: WrittenSettings | None) -> dict[str, Any] | None:
+    return None if written is None else written.model_dump()
 
 
 @router.post("/pause")
-async def pause(desk: Desk) -> HostPause:
+async def pause(desk: Desk, asked: Asked, told: Told) -> HostPause:
     """Hold every VM of the host at the size it has, also after a restart of the daemon."""
-    return await desk.pause_host(paused=True)
+    return await _paused(desk, asked, told, paused=True)
 
 
 @router.post("/resume")
-async def resume(desk: Desk) -> HostPause:
+async def resume(desk: Desk, asked: Asked, told: Told) -> HostPause:
     """Let the host's VMs be balanced again; those that are paused one by one stay so."""
-    return await desk.pause_host(paused=False)
+    return await _paused(desk, asked, told, paused=False)
 
 
-def create_app(desk: LocalDesk) -> FastAPI:
-    """Make the application that answers from a desk."""
+async def _paused(desk: Desk, asked: Asked, told: Told, *, paused: bool) -> HostPause:
+    done = await desk.pause_host(paused=paused)
+    before, after = {"paused": done.before}, {"paused": done.after}
+    await told.changed(asked, "pause" if paused else "resume", before=before, after=after)
+    return done
+
+
+def create_app(desk: LocalDesk, audit: Audit | None = None) -> FastAPI:
+    """Make the application that answers from a desk.
+
+    It answers everybody: `server.ApiServer` puts a gate before it.
+
+    Args:
+        desk: what is asked.
+        audit: is told of every change; None: nobody is.
+    """
     app = FastAPI(
         title="Barostat",
         version=__version__,
@@ -135,9 +150,8 @@ def create_app(desk: LocalDesk) -> FastAPI:
         docs_url=None,  # these pages load their assets from elsewhere; a host may be offline
         redoc_url=None,
     )
-    app.state.desk = desk
+    app.state.desk, app.state.audit = desk, audit or Audit()
     app.include_router(router)
-    app.add_middleware(BoundedBodies)
     app.exception_handler(BarostatError)(_on_error)
     app.exception_handler(RequestValidationError)(_on_bad_request)
     app.exception_handler(HTTPException)(_on_refusal)
@@ -145,24 +159,20 @@ def create_app(desk: LocalDesk) -> FastAPI:
     return app
 
 
-def _answer(problem: Problem) -> Response:
-    return Response(problem.model_dump_json(), status_code=problem.status, media_type=MEDIA_TYPE)
-
-
 async def _on_error(_: Request, error: BarostatError) -> Response:
-    return _answer(problem_of(error))
+    return answer(problem_of(error))
 
 
 async def _on_bad_request(_: Request, error: RequestValidationError) -> Response:
-    return _answer(input_problem(error.errors()))
+    return answer(input_problem(error.errors()))
 
 
 async def _on_refusal(_: Request, error: HTTPException) -> Response:
     hint = "/v1/openapi.json describes all that may be asked"
-    return _answer(status_problem(error.status_code, error.detail, hint=hint))
+    return answer(status_problem(error.status_code, error.detail, hint=hint))
 
 
 async def _on_fault(_: Request, __: Exception) -> Response:
     """Say no more than that it is our fault; the server logs it with its traceback."""
     hint = "this is a fault of Barostat's: its log says more"
-    return _answer(status_problem(500, "the request failed", hint=hint))
+    return answer(status_problem(500, "the request failed", hint=hint))

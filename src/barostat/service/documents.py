@@ -32,7 +32,11 @@ __all__ = [
     "Reason",
     "Settings",
     "SettingsView",
+    "TokenList",
+    "TokenMade",
+    "TokenView",
     "WrittenSettings",
+    "You",
 ]
 
 
@@ -193,6 +197,38 @@ class Health(Document):
     healthy: bool
     says: str
     age_s: float | None = Field(description="How long ago the guests were looked at.")
+
+
+class You(Document):
+    """Who asks, and what they may do."""
+
+    name: str
+    role: Literal["anybody", "viewer", "operator", "admin"]
+    way: Literal["socket", "token", "session", "certificate"] | None
+
+
+class TokenView(Document):
+    """A token, without itself. Times are seconds since 1970."""
+
+    name: str
+    role: Literal["viewer", "operator", "admin"]
+    last_four: str = Field(description="Its last four characters.")
+    created_at_s: float
+    expires_at_s: float | None = Field(description="Null: it is good until it is revoked.")
+    good: bool = Field(description="It has not expired.")
+
+
+class TokenList(Document):
+    """All tokens, in the order they were made."""
+
+    tokens: tuple[TokenView, ...]
+
+
+class TokenMade(Document):
+    """A new token: the only time that it is shown."""
+
+    token: str
+    made: TokenView
 
 
 class Problem(Document):

@@ -17,7 +17,7 @@ from typing import Final
 
 from barostat.errors import BarostatError, DeniedError, NoDaemonError, ServiceError
 
-__all__ = ["ANSWER_DEADLINE_S", "bind", "check_answering", "remove"]
+__all__ = ["ANSWER_DEADLINE_S", "bind", "bind_tcp", "check_answering", "group_id", "remove"]
 
 PROBE_DEADLINE_S: Final = 2.0
 """The kernel lets a caller in at once, unless a backlog of others waits."""
@@ -26,17 +26,16 @@ ANSWER_DEADLINE_S: Final = 10.0
 """The daemon waits 5 s for its own first look, and libvirt 5 s for a change; then it says so."""
 
 
-def bind(path: Path, *, group: str | None) -> socket.socket:
+def bind(path: Path, *, gid: int | None) -> socket.socket:
     """Bind the socket, with its rights; nobody can connect before it listens. Blocks for a moment.
 
     Args:
         path: where; its folder is made if it is not there.
-        group: who may connect beside the owner; None: nobody.
+        gid: of the group that may connect beside the owner; None: none may.
 
     Raises:
         ServiceError: a live daemon listens there, or it cannot be made.
     """
-    gid = None if group is None else _group_id(group)
     try:
         _make_folder(path.parent, gid)
         _clear(path)
@@ -57,7 +56,33 @@ def bind(path: Path, *, group: str | None) -> socket.socket:
     return bound
 
 
-def _group_id(group: str) -> int:
+def bind_tcp(address: str, port: int) -> socket.socket:
+    """Bind a socket of TCP; nobody can connect before it listens.
+
+    Raises:
+        ServiceError: it cannot be made.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a restart need not wait
+        bound.bind((address, port))
+    except OSError as error:
+        bound.close()
+        raise ServiceError(
+            f"nobody can listen on {address} port {port}: {error.strerror}",
+            hint="`listen` of [service] takes an address of this machine and a port that is free: "
+            "`ss -ltn` shows which are not",
+        ) from error
+    return bound
+
+
+def group_id(group: str) -> int:
+    """Find a group's number. Blocks for a moment.
+
+    Raises:
+        ServiceError: there is no such group.
+    """
     try:
         return grp.getgrnam(group).gr_gid
     except KeyError as error:

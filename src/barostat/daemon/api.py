@@ -1,0 +1,46 @@
+"""From the configuration to the API: its routes, who may ask them, and where it is asked."""
+
+from __future__ import annotations
+
+from barostat.config.ranges import parts_of
+from barostat.config.sections import ServiceSection
+from barostat.daemon.parts import group_of
+from barostat.engine.control import Control
+from barostat.service.account_routes import add_account_routes
+from barostat.service.app import create_app
+from barostat.service.audit import Audit, AuditLog
+from barostat.service.desk import LocalDesk
+from barostat.service.doorkeeper import Doorkeeper
+from barostat.service.server import ApiServer, Tcp
+from barostat.service.tls import TlsFiles
+from barostat.service.tokens import TokenStore
+
+__all__ = ["api_of"]
+
+
+def api_of(section: ServiceSection, control: Control) -> ApiServer:
+    """Put the API together.
+
+    Raises:
+        InputError: the configuration names what is not there.
+    """
+    audit = Audit(AuditLog())
+    app = create_app(LocalDesk(control), audit)
+    doorkeeper = Doorkeeper(TokenStore(section.tokens))
+    add_account_routes(app, doorkeeper)
+    return ApiServer(
+        app,
+        doorkeeper,
+        socket=section.socket,
+        group=group_of(section),
+        tcp=_tcp(section),
+        audit=audit,
+    )
+
+
+def _tcp(section: ServiceSection) -> Tcp | None:
+    if section.listen is None or section.certificate is None or section.key is None:
+        return None
+    address, port = parts_of(section.listen)
+    files = TlsFiles(certificate=section.certificate, key=section.key, client_ca=section.client_ca)
+    return Tcp(address=address, port=port, files=files)

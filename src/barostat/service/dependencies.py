@@ -1,0 +1,35 @@
+"""What routes are given: the desk, who asks, and whom to tell of changes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+
+from barostat.service.access import NOBODY, Caller
+from barostat.service.audit import Audit
+from barostat.service.desk import LocalDesk
+
+__all__ = ["Asked", "Desk", "Name", "Told", "caller_of"]
+
+
+def caller_of(request: Request) -> Caller:
+    """Say who asks, as the gate found out; nobody, where there is no gate."""
+    found: Caller = request.scope.get("state", {}).get("caller", NOBODY)
+    return found
+
+
+def _desk(request: Request) -> LocalDesk:
+    desk: LocalDesk = request.app.state.desk
+    return desk
+
+
+def _audit(request: Request) -> Audit:
+    audit: Audit = request.app.state.audit
+    return audit
+
+
+Asked = Annotated[Caller, Depends(caller_of)]
+Desk = Annotated[LocalDesk, Depends(_desk)]
+Told = Annotated[Audit, Depends(_audit)]
+Name = Annotated[str, Path(min_length=1, max_length=255, description="A VM's name.")]
