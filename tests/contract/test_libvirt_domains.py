@@ -323,6 +323,39 @@ async def test_a_guest_that_is_dumped_is_held_and_disturbed_afterwards(
     assert after.disturbed_at_s > before.disturbed_at_s
 
 
+async def test_settings_travel_with_a_transient_domain_that_is_saved_and_restored(
+    hypervisor: LibvirtHypervisor, lab: Lab, libvirtd: PrivateLibvirtd
+) -> None:
+    image = str(lab.folder / "delta.saved")
+    guest = await lab.boot(
+        GuestSpec(name="delta", boot_bytes=BOOT_BYTES, maximum_bytes=512 * MIB, swap_bytes=0)
+    )
+    try:
+        await libvirtd.virsh("undefine", "delta")  # it runs on, and has no next start
+        before = (await until(hypervisor, lambda seen: "delta" in seen))["delta"]
+        settings = SettingsFile.model_validate({"minimum": "96MiB"})
+        await hypervisor.write("delta", settings, before=None)
+        await hypervisor.request("delta", BalloonWish(target_bytes=160 * MIB))
+        await until(hypervisor, lambda seen: seen["delta"].devices.balloon_bytes == 32 * MIB)
+
+        await libvirtd.virsh("save", "delta", image)
+        gone = await look(hypervisor)
+        await libvirtd.virsh("restore", image)
+        back = (await until(hypervisor, lambda seen: "delta" in seen and all_run(seen)))["delta"]
+        in_force = hypervisor.settings_of(back)
+    finally:
+        await libvirtd.virsh("destroy", "delta")
+        await lab.guests.pop("delta").stop()
+
+    assert guest.pid is not None
+    assert "delta" not in gone
+    assert back.devices.balloon_bytes == 32 * MIB
+    assert back.devices.balloon_target_bytes is None  # nobody asked it since it is there
+    assert back.disturbed_at_s > before.disturbed_at_s
+    assert in_force is not None
+    assert in_force.minimum_bytes == 96 * MIB
+
+
 async def test_versions_are_told_as_people_write_them(hypervisor: LibvirtHypervisor) -> None:
     libvirt, qemu = await hypervisor.versions()
 

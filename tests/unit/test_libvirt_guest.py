@@ -276,6 +276,26 @@ def test_a_driver_without_statistics_is_no_fault() -> None:
     assert seen(guest).devices.assigned_bytes == 256 * MIB
 
 
+def test_a_guest_can_be_asked_to_speak_while_it_runs_and_is_not_moved(
+    guest: LibvirtGuest,
+) -> None:
+    words = guest.last_words
+    guest.hear(Heard.STOPPED, now_s=11.0)
+    paused = guest.last_words
+    guest.hear(Heard.RESUMED, now_s=12.0)
+    guest.hear(Heard.MOVED, now_s=12.0)
+    moving = guest.last_words
+
+    assert words is not None
+    assert words["usable"] == 100_000
+    assert (paused, moving) == (None, None)
+
+
+def test_its_ease_is_the_share_of_its_memory_that_is_available(guest: LibvirtGuest) -> None:
+    assert guest.ease_ratio == 100_000 / 220_000
+    assert LibvirtGuest("new", RUNNING, now_s=10.0).ease_ratio == 0.0
+
+
 def test_figures_that_cannot_be_true_are_no_statistics(guest: LibvirtGuest) -> None:
     guest.told({**said(), "available": 2**40}, asked_s=11.0, now_s=11.0)
 
