@@ -1,0 +1,1 @@
+"""The web page: what a browser loads. `service.web` serves it; `vendor/` is fetched, not ours."""
