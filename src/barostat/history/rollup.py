@@ -45,7 +45,6 @@ GUEST_MEANS: Final = """
     min(coalesce(assigned_min_kib, assigned_kib)) AS assigned_min_kib,
     max(coalesce(assigned_max_kib, assigned_kib)) AS assigned_max_kib,
     sum(demand_kib * looks) / sum(looks) FILTER (WHERE demand_kib IS NOT NULL) AS demand_kib,
-    min(coalesce(demand_min_kib, demand_kib)) AS demand_min_kib,
     max(coalesce(demand_max_kib, demand_kib)) AS demand_max_kib,
     max(coalesce(pressure_max, demand_kib * 1000 / max(assigned_kib, 1))) AS pressure_max,
     sum(available_kib * looks) / sum(looks) FILTER (WHERE available_kib IS NOT NULL)
@@ -71,7 +70,7 @@ ROLL_UP_GUESTS: Final = f"""
 INSERT OR REPLACE INTO sample
 SELECT :step, bucket, guest, looks, status,
     assigned_kib, nullif(assigned_min_kib, assigned_kib), nullif(assigned_max_kib, assigned_kib),
-    demand_kib, nullif(demand_min_kib, demand_kib), nullif(demand_max_kib, demand_kib),
+    demand_kib, nullif(demand_max_kib, demand_kib),
     nullif(pressure_max, demand_kib * 1000 / max(assigned_kib, 1)),
     available_kib, nullif(available_min_kib, available_kib), nullif(target_kib, assigned_kib),
     balloon_kib, plugged_kib, nullif(promised_kib, assigned_kib)

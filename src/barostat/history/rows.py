@@ -137,7 +137,6 @@ class _Sample(msgspec.Struct, array_like=True):
     assigned_min_kib: int
     assigned_max_kib: int
     demand_kib: int | None
-    demand_min_kib: int | None
     demand_max_kib: int | None
     pressure_max: int | None
     available_kib: int | None
@@ -160,7 +159,6 @@ def sample(row: Sequence[Cell]) -> Sample:
         assigned_min_bytes=read.assigned_min_kib * KIB,
         assigned_max_bytes=read.assigned_max_kib * KIB,
         demand_bytes=_bytes(demand),
-        demand_min_bytes=_bytes(read.demand_min_kib),
         demand_max_bytes=_bytes(read.demand_max_kib),
         pressure=None if demand is None else demand / max(1, read.assigned_kib),
         pressure_max=None if worst is None else worst / 1000,

@@ -24,8 +24,8 @@ __all__ = ["Ended", "Entry", "Looked", "Store"]
 
 ROLL_UP_S: Final = STEPS[1].step_s
 
-DECISIONS_A_GUEST: Final = 2_400
-"""Guests that are moved every minute are remembered for two days then, calm ones for months."""
+DECISIONS_A_GUEST: Final = 1_200
+"""Guests that are moved every minute are remembered for a day then, calm ones for months."""
 
 SAMPLE: Final = """
 INSERT OR REPLACE INTO sample (step, at, guest, looks, status, assigned_kib, demand_kib,

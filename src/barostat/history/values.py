@@ -126,7 +126,6 @@ class Sample:
     assigned_min_bytes: int
     assigned_max_bytes: int
     demand_bytes: int | None
-    demand_min_bytes: int | None
     demand_max_bytes: int | None
     pressure: float | None
     pressure_max: float | None

@@ -21,7 +21,6 @@ CREATE TABLE sample (
     assigned_min_kib INTEGER,
     assigned_max_kib INTEGER,
     demand_kib INTEGER,
-    demand_min_kib INTEGER,
     demand_max_kib INTEGER,
     pressure_max INTEGER,              -- demand over assigned, in thousandths
     available_kib INTEGER,
