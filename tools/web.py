@@ -36,7 +36,7 @@ FILES: Final = {
 STYLE: Final = ("uplot/dist/uPlot.min.css", "uplot.css")
 LICENSED: Final = ("preact", "@preact/signals", "@preact/signals-core", "htm", "uplot")
 
-_IMPORTED: Final = re.compile(r'(\bfrom\s*|\bimport\s*)"([^".][^"]*)"')
+_IMPORTED: Final = re.compile(r'(\bfrom\s*|\bimport\s*)"([^".\s][^"\s]*)"')
 _MAP: Final = re.compile(r"^//# sourceMappingURL=.*$", re.MULTILINE)
 
 
