@@ -264,7 +264,7 @@ async def test_a_vm_that_is_off_may_change_all_that_fits_together(host: Bench) -
 
     assert not change.after.running
     assert change.after.in_force is None
-    assert host.file("mail") == 'startup = "2048MiB"\nminimum = "1024MiB"\nmaximum = "4096MiB"\n'
+    assert host.file("mail") == 'startup = "2GiB"\nminimum = "1GiB"\nmaximum = "4GiB"\n'
     assert len(error.faults) == 2
 
 

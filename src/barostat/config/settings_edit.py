@@ -18,20 +18,13 @@ from typing import Final
 import tomlkit
 
 from barostat.errors import ConflictError, InputError
-from barostat.units import format_size
 
-__all__ = ["edited", "replace_file", "turn", "written_size"]
+__all__ = ["edited", "replace_file", "turn"]
 
 TURN_DEADLINE_S: Final = 2.0
 """A turn takes milliseconds; who holds it longer has been stopped."""
 
 TURN_LOOK_S: Final = 0.02
-
-
-def written_size(size_bytes: int) -> str:
-    """Write a size exactly: in MiB where it is whole, in bytes otherwise."""
-    whole = format_size(size_bytes).replace(" ", "")
-    return whole if size_bytes % 2**20 == 0 and whole.endswith("MiB") else f"{size_bytes}B"
 
 
 def edited(text: str, changes: dict[str, int | str | bool | None]) -> str:

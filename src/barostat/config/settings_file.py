@@ -14,7 +14,8 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from barostat.config.settings_edit import edited, replace_file, turn, written_size
+from barostat.config.ranges import exact_size
+from barostat.config.settings_edit import edited, replace_file, turn
 from barostat.config.toml_file import FileModel, Size, read_toml
 from barostat.core.observation import GuestObservation
 from barostat.core.settings import DEFAULT_BUFFER_PERCENT, DEFAULT_WEIGHT, MemorySettings
@@ -192,7 +193,7 @@ def _text(path: Path, settings: SettingsFile, before: SettingsFile | None) -> st
     """
     old = before or SettingsFile()
     changes = {
-        key: written_size(value) if key in _SIZES and value is not None else value
+        key: exact_size(value) if key in _SIZES and value is not None else value
         for key, value in settings
         if value != getattr(old, key) or (before is None and key == "enabled")
     }
@@ -202,9 +203,9 @@ def _text(path: Path, settings: SettingsFile, before: SettingsFile | None) -> st
 def write_settings(path: Path, settings: MemorySettings) -> None:
     """Write a settings file that `SettingsFolder` reads back as the same settings."""
     lines = (
-        f'startup = "{written_size(settings.startup_bytes)}"',
-        f'minimum = "{written_size(settings.minimum_bytes)}"',
-        f'maximum = "{written_size(settings.maximum_bytes)}"',
+        f'startup = "{exact_size(settings.startup_bytes)}"',
+        f'minimum = "{exact_size(settings.minimum_bytes)}"',
+        f'maximum = "{exact_size(settings.maximum_bytes)}"',
         f"buffer = {settings.buffer_percent}  # percent of the demand",
         f"weight = {settings.weight}",
         f"enabled = {str(settings.enabled).lower()}",

@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 from pydantic import ValidationError
 
-from barostat.config.settings_edit import written_size
+from barostat.config.ranges import exact_size
 from barostat.config.settings_file import SettingsFile
 from barostat.config.toml_file import faults_of
 from barostat.errors import SettingsError
@@ -110,7 +110,7 @@ def print_settings(settings: SettingsFile) -> str:
         if value == SettingsFile.model_fields[name].default:
             continue
         if name in _SIZES:
-            words[name] = written_size(value)
+            words[name] = exact_size(value)
         elif name in _SWITCHES:
             words[name] = "yes" if value else "no"
         else:
