@@ -139,6 +139,13 @@ def test_a_device_is_not_asked_for_more_than_it_has_when_it_is_made_smaller() ->
     assert size(tree(done), "devices/memory/target/requested") == 0
 
 
+def test_a_password_in_the_xml_is_kept_and_remarked_on() -> None:
+    done = prepare(plain(devices="<graphics type='vnc' passwd='hush'/>"))
+
+    assert 'passwd="hush"' in done.xml
+    assert any("password" in remark for remark in done.remarks)
+
+
 @pytest.mark.parametrize("devices", ["<memballoon model='none'/>", ""])
 def test_a_domain_without_a_balloon_gets_one(devices: str) -> None:
     done = prepare(plain(devices=devices))

@@ -91,7 +91,7 @@ def prepare(
     return Preparation(
         xml=print_domain(root),
         changes=tuple(changes),
-        remarks=_remarks(startup, region),
+        remarks=(*_remarks(startup, region), *_secrets(root)),
         startup_bytes=startup,
         maximum_bytes=startup + sum(size_bytes(child(p, "target/size")) for p in _plugs(root)),
     )
@@ -271,6 +271,13 @@ def _set_balloon(root: ET.Element) -> list[str]:
         statistics.set("period", "1")
         changes.append("balloon statistics once a second")
     return changes
+
+
+def _secrets(root: ET.Element) -> tuple[str, ...]:
+    """Warn of what should not stand on a screen: without it, defining would take it away."""
+    if root.find(".//*[@passwd]") is None:
+        return ()
+    return ("the XML holds a password, so that defining it does not take that away",)
 
 
 def _remarks(startup: int, region: int) -> tuple[str, ...]:
