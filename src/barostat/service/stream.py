@@ -265,7 +265,7 @@ class _Listening(Response):
 def add_stream_route(app: FastAPI, stream: TickStream) -> None:
     """Serve a stream at GET /v1/stream."""
 
-    @app.get("/v1/stream", response_class=_Listening, tags=["stream"])
+    @app.get("/v1/stream", response_class=_Listening, status_code=200, tags=["stream"])
     async def listen() -> Response:
         """Tell every pass as it happens, as server-sent events."""
         stream.check_room()
