@@ -296,6 +296,43 @@ def test_a_database_that_is_whole_is_not_moved_aside_on_suspicion(
     assert [file.name for file in path.parent.glob("*corrupt*")] == []
 
 
+def test_a_database_whose_rows_break_its_own_rules_is_damaged(
+    recorder: Recorder, path: Path
+) -> None:
+    recorded(path, list(Watched().look_often(3)))
+    loosen = "UPDATE sqlite_schema SET sql = replace(sql, 'who TEXT NOT NULL', 'who TEXT')"
+    tighten = "UPDATE sqlite_schema SET sql = replace(sql, 'who TEXT', 'who TEXT NOT NULL')"
+    insert = "INSERT INTO audit (at_ms, origin, what) VALUES (0, '', '')"
+    for change in (loosen, insert, tighten):
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("PRAGMA writable_schema = ON")
+            database.execute(change)
+            database.commit()
+
+    recorder.writer.suspect()
+    recorder.look(3)
+    recorder.writer.start()
+
+    assert recorder.recovers()
+    assert recorder.writer.failures == {FaultKind.DAMAGED: 1}
+
+
+def test_a_damaged_database_that_cannot_be_moved_is_told_and_tried_again(
+    recorder: Recorder, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.write_bytes(b"no database " * 100)
+    path.with_name(f"{path.name}.corrupt-2027-01-15T080001Z").mkdir()
+    recorder.look()
+
+    recorder.writer.start()
+
+    assert recorder.fails(FaultKind.DAMAGED)
+    assert "cannot be moved aside" in caplog.text
+    path.unlink()
+    assert recorder.recovers()
+    assert recorder.seconds() == [1]
+
+
 def test_no_more_than_three_damaged_databases_are_kept(recorder: Recorder, path: Path) -> None:
     for day in range(1, 6):
         path.with_name(f"{path.name}.corrupt-2026-01-0{day}T000000Z").touch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from pathlib import Path
 from typing import Final, assert_never
@@ -53,6 +54,8 @@ def _kind(error: Exception) -> FaultKind:
             return _KINDS.get(code, FaultKind.UNUSABLE)
         case PermissionError():
             return FaultKind.READ_ONLY
+        case OSError(errno=errno.ENOSPC):
+            return FaultKind.FULL
         case _:
             return FaultKind.UNUSABLE
 
