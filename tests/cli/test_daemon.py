@@ -84,7 +84,7 @@ def test_a_change_is_answered_with_before_and_after(
     rows = [line.split() for line in run.out.splitlines()]
     assert ["minimum", "256", "MiB", "128", "MiB"] in rows
     assert ["weight", "7000", "9000"] in rows
-    expected = 'minimum = "128MiB"\nweight = 9000\nmaximum = "2048MiB"\nbuffer = 35\n'
+    expected = 'minimum = "128MiB"\nweight = 9000\nmaximum = "2GiB"\nbuffer = 35\n'
     assert (folder / "web.toml").read_text() == expected
 
 
