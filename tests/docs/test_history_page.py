@@ -40,8 +40,10 @@ def test_every_fault_is_explained() -> None:
         "1 s for an hour, 10 s for a day, 5 min for 400 days",
         f"{rollup.DECISIONS_KEPT_S // DAY_S} days, and at most {store.DECISIONS_A_GUEST:,} for",
         f"{shelf.KEPT_S // DAY_S} days, and at most {shelf.GUEST_BYTES // 1024} KiB for",
-        f"after {writer.FIRST_PAUSE_S:g} s, then with\ngrowing pauses up to "
-        f"{writer.LONGEST_PAUSE_S:g} s",
+        (
+            f"after {writer.FIRST_PAUSE_S:g} s, then with\ngrowing pauses up to "
+            f"{writer.LONGEST_PAUSE_S:g} s"
+        ),
         f"given up after {reader.DEADLINE_S:g} s",
         f"{periods.MOST_POINTS:,} points or {reader.MOST_ROWS:,} rows",
     ],
