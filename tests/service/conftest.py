@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx2
 import pytest_asyncio
+from fastapi import FastAPI
 
 from barostat.config.settings_file import SettingsFolder
 from barostat.engine.control import Control
@@ -23,8 +24,11 @@ from barostat.service.app import create_app
 from barostat.service.audit import Audit
 from barostat.service.desk import LocalDesk
 from barostat.service.doorkeeper import Doorkeeper
+from barostat.service.metrics import Metrics, add_metrics_route
 from barostat.service.server import ApiServer, Tcp
+from barostat.service.stream import TickStream, add_stream_route
 from barostat.service.tokens import TokenStore
+from barostat.service.web import add_web_routes
 from barostat.units import GIB, MIB
 
 
@@ -50,16 +54,28 @@ class Daemon:
     control: Control
     doorkeeper: Doorkeeper
     trail: Trail
+    stream: TickStream
+    metrics: Metrics
 
     async def look(self) -> None:
         """Do one pass."""
-        self.control.on_tick(await self.balancer.look())
+        tick = await self.balancer.look()
+        self.control.on_tick(tick)
+        self.stream.on_tick(tick)
+        self.metrics.tick(tick)
+
+    def app(self) -> FastAPI:
+        """Make the application with all its routes."""
+        app = create_app(LocalDesk(self.control), Audit(self.trail))
+        add_account_routes(app, self.doorkeeper)
+        add_stream_route(app, self.stream)
+        add_metrics_route(app, self.metrics)
+        add_web_routes(app)
+        return app
 
     def server(self, *, group: str | None = None, tcp: Tcp | None = None) -> ApiServer:
         """Put together what serves the API."""
-        audit = Audit(self.trail)
-        app = create_app(LocalDesk(self.control), audit)
-        add_account_routes(app, self.doorkeeper)
+        app, audit = self.app(), Audit(self.trail)
         return ApiServer(
             app, self.doorkeeper, socket=self.socket, group=group, tcp=tcp, audit=audit
         )
@@ -78,6 +94,7 @@ class Daemon:
             try:
                 yield server
             finally:
+                self.stream.close()
                 stop.set()
 
     @asynccontextmanager
@@ -101,7 +118,10 @@ def make_daemon(folder: Path) -> Daemon:
     control = Control(balancer, hypervisor, settings, pause_marker=folder / "paused")
     doorkeeper = Doorkeeper(TokenStore(folder / "lib" / "tokens.json"))
     socket = folder / "run" / "api.sock"
-    return Daemon(folder, socket, hypervisor, balancer, control, doorkeeper, Trail())
+    stream = TickStream(control)
+    return Daemon(
+        folder, socket, hypervisor, balancer, control, doorkeeper, Trail(), stream, Metrics()
+    )
 
 
 @pytest_asyncio.fixture

@@ -11,8 +11,6 @@ import pytest
 
 from barostat.errors import BarostatError, DeadlineError, HostError, RefusedError, ServiceError
 from barostat.service import bodies, problems
-from barostat.service.app import create_app
-from barostat.service.desk import LocalDesk
 from barostat.units import GIB, MIB
 
 from .conftest import Daemon, make_daemon
@@ -226,7 +224,7 @@ async def test_health_is_bad_before_the_first_look_and_when_looks_stop(
 
 
 async def test_the_reference_lists_every_route(daemon: Daemon) -> None:
-    described = create_app(LocalDesk(daemon.control)).openapi()
+    described = daemon.app().openapi()
     routes = {
         (method.upper(), path, operation["description"].rstrip())
         for path, operations in described["paths"].items()

@@ -67,6 +67,9 @@ NOBODY: Final = Caller(role=Role.ANYBODY, way=None, name="nobody", origin="unkno
 
 NEEDED: Final[Mapping[tuple[str, str], Role]] = MappingProxyType(
     {
+        ("GET", "/"): Role.ANYBODY,  # the page and its files hold no data
+        ("GET", "/web/{name}"): Role.ANYBODY,
+        ("GET", "/web/vendor/{name}"): Role.ANYBODY,
         ("GET", "/v1/openapi.json"): Role.VIEWER,
         ("GET", "/v1/health"): Role.VIEWER,
         ("GET", "/v1/host"): Role.VIEWER,
