@@ -23,11 +23,13 @@ from barostat.lab.fleet import Lab
 from barostat.lab.run import play
 from barostat.lab.scenario import Scenario, ScenarioGuest, Step
 from barostat.lab.stages import RealStage, StageKind, open_stage
+from barostat.service.documents import Details, Overview
 from barostat.units import KIB, MIB
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
 PATIENCE_S = 20.0
+BAROSTAT = str(Path(sys.executable).parent / "barostat")
 
 
 def guest(name: str, *, startup: int = 256, weight: int = 5000) -> ScenarioGuest:
@@ -114,6 +116,8 @@ async def test_virsh_and_barostat_say_the_same_of_a_domain() -> None:
         memory = {words[0]: int(words[1]) * KIB for words in pairs if words}
         domain = ET.fromstring(await libvirtd.virsh("dumpxml", "web"))
         settings = await hypervisor.read("web")
+        listed = Overview.model_validate_json(await barostat("list", lab.uri))
+        shown = Details.model_validate_json(await barostat("show", lab.uri, "web"))
         element = await libvirtd.virsh("metadata", "web", "--uri", NAMESPACE)
 
     assert found.statistics is not None
@@ -128,6 +132,35 @@ async def test_virsh_and_barostat_say_the_same_of_a_domain() -> None:
     assert settings == parse_settings(element, guest="web")
     assert settings is not None
     assert settings.buffer == 15
+    [web] = listed.guests
+    assert shown.guest is not None
+    for said in (web, shown.guest):
+        assert said.assigned_bytes == found.devices.assigned_bytes
+        assert said.balloon_bytes == found.devices.balloon_bytes
+        assert said.plugged_bytes == found.devices.plugged_bytes
+        assert said.total_bytes == pytest.approx(memory["available"], abs=MIB)
+        assert said.ceiling_bytes == found.devices.ceiling_bytes
+    assert shown.settings.written is not None
+    assert shown.settings.written.model_dump() == {
+        "startup_bytes": settings.startup,
+        "minimum_bytes": settings.minimum,
+        "maximum_bytes": settings.maximum,
+        "buffer_percent": settings.buffer,
+        "weight": settings.weight,
+        "enabled": True,
+        "paused": False,
+    }
+
+
+async def barostat(command: str, uri: str, *words: str) -> str:
+    """Run a command as a person would, without a daemon, and return what it printed."""
+    run = await asyncio.create_subprocess_exec(
+        *(BAROSTAT, command, *words, "--connect", uri, "--output", "json"),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await run.communicate()
+    assert run.returncode == 0
+    return said.decode()
 
 
 def kib(domain: ET.Element, path: str, attribute: str = "") -> int:
@@ -146,7 +179,7 @@ async def test_the_demo_through_libvirt_ends_well_and_leaves_nothing(
     folder = tmp_path_factory.mktemp("t")  # short: sockets are below it
     words = ("demo", "--hypervisor", "libvirt", "--seconds", "20", "--output", "json")
     run = await asyncio.create_subprocess_exec(
-        *(str(Path(sys.executable).parent / "barostat"), *words),
+        *(BAROSTAT, *words),
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "TMPDIR": str(folder)},
     )

@@ -8,7 +8,12 @@ import pytest
 
 from barostat.errors import LabError, MissingPackagesError
 from barostat.lab.archives import asking_apt, unpacked
-from barostat.lab.packages import ensure_packages, missing_packages, run_apt
+from barostat.lab.packages import (
+    ensure_packages,
+    missing_libvirt_packages,
+    missing_packages,
+    run_apt,
+)
 
 
 def nothing_is_there(_command: str) -> str | None:
@@ -29,6 +34,13 @@ def test_missing_commands_are_named_by_the_packages_that_have_them(tmp_path: Pat
     assert set(missing) == {
         *("qemu-system-x86", "cpio", "gcc", "util-linux", "libc6-dev"),
     }
+
+
+def test_libvirt_is_needed_only_by_who_asks_for_it() -> None:
+    missing = missing_libvirt_packages(which=nothing_is_there)
+
+    assert missing == ("libvirt-daemon-system", "libvirt-clients", "util-linux", "mount")
+    assert missing_libvirt_packages(which=everything_is_there) == ()
 
 
 def test_without_root_the_error_carries_the_command_to_run() -> None:
