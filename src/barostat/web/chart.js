@@ -1,0 +1,106 @@
+// A VM's memory over time: what it has against what it needs, its limits, and when it was moved.
+import uPlot from "./vendor/uplot.js";
+import { useEffect, useRef } from "./vendor/preact-hooks.js";
+import { html } from "./html.js";
+import { size, timeOfDay } from "./format.js";
+import { colour, colours } from "./theme.js";
+
+const HEIGHT = 280;
+const MIB = 2 ** 20;
+
+// Ticks at sizes that people use: powers of two of a MiB.
+const STEPS = Array.from({ length: 30 }, (_, power) => MIB * 2 ** power);
+
+const LINES = [
+  { field: "assigned_bytes", label: "Assigned", ink: "--line-3", width: 2, fill: "--line-area" },
+  { field: "demand_bytes", label: "Demand", ink: "--line-1", width: 2 },
+  { field: "target_bytes", label: "Target", ink: "--line-2", width: 1.25, dash: [4, 4] },
+  { field: "maximum_bytes", label: "Maximum", ink: "--line-limit", width: 1, dash: [2, 4] },
+  { field: "minimum_bytes", label: "Minimum", ink: "--line-limit", width: 1, dash: [2, 4] },
+];
+
+export const CHART_FIELDS = LINES.map(({ field }) => field);
+
+function marks(movesNow) {
+  return (plot) => {
+    const { ctx: context, bbox } = plot;
+    const [from, to] = [plot.scales.x.min, plot.scales.x.max];
+    context.save();
+    for (const move of movesNow()) {
+      if (move.at_s < from || move.at_s > to || move.kind === "nudge") continue;
+      const x = Math.round(plot.valToPos(move.at_s, "x", true));
+      const ink = colour(move.kind === "grow" ? "--grow" : move.kind === "shrink" ? "--shrink" : "--muted");
+      context.strokeStyle = context.fillStyle = ink;
+      context.globalAlpha = 0.35;
+      context.lineWidth = devicePixelRatio;
+      context.beginPath();
+      context.moveTo(x, bbox.top);
+      context.lineTo(x, bbox.top + bbox.height);
+      context.stroke();
+      context.globalAlpha = 1;
+      arrow(context, x, bbox.top, move.kind);
+    }
+    context.restore();
+  };
+}
+
+function arrow(context, x, top, kind) {
+  const half = 4 * devicePixelRatio;
+  const [tip, base] = kind === "grow" ? [top, top + 2 * half] : [top + 2 * half, top];
+  context.beginPath();
+  context.moveTo(x, tip);
+  context.lineTo(x - half, base);
+  context.lineTo(x + half, base);
+  context.fill();
+}
+
+function options(width, movesNow) {
+  const [grid, text] = [colour("--line"), colour("--muted")];
+  const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { show: false }, font: "12px system-ui" };
+  return {
+    width,
+    height: HEIGHT,
+    cursor: { points: { size: 7 }, drag: { x: false, y: false } },
+    scales: { x: { time: true }, y: { range: (_, __, most) => [0, most > 0 ? most * 1.12 : MIB] } },
+    axes: [
+      { ...axis, values: (_, at) => at.map((value) => timeOfDay(value).slice(0, width < 500 ? 5 : 8)), space: 90 },
+      { ...axis, values: (_, at) => at.map(size), incrs: STEPS, size: 72 },
+    ],
+    series: [
+      { label: "Time", value: (_, at) => (at === null ? "–" : timeOfDay(at)) },
+      ...LINES.map(({ label, ink, width: thick, dash, fill }) => ({
+        label,
+        dash,
+        width: thick,
+        stroke: colour(ink),
+        fill: fill && colour(fill),
+        points: { show: false },
+        value: (_, bytes) => size(bytes),
+      })),
+    ],
+    hooks: { draw: [marks(movesNow)] },
+  };
+}
+
+// `columns` is what uPlot wants: times, then a column for each of CHART_FIELDS.
+export function Chart({ columns, moves, spoken }) {
+  const place = useRef(null);
+  const plot = useRef(null);
+  const newest = useRef(moves);
+  newest.current = moves;
+  useEffect(() => {
+    const element = place.current;
+    const made = new uPlot(options(element.clientWidth, () => newest.current), columns, element);
+    plot.current = made;
+    const watcher = new ResizeObserver(() => {
+      if (element.clientWidth !== made.width) made.setSize({ width: element.clientWidth, height: HEIGHT });
+    });
+    watcher.observe(element);
+    return () => {
+      watcher.disconnect();
+      made.destroy();
+    };
+  }, [colours.value]);
+  useEffect(() => plot.current.setData(columns), [columns]);
+  return html`<div class="chart" ref=${place} role="img" aria-label=${spoken}></div>`;
+}
