@@ -105,6 +105,12 @@ def test_a_name_that_cannot_be_typed_is_refused(store: TokenStore, name: str) ->
     assert store.all() == ()
 
 
+@pytest.mark.parametrize("lasts_s", [0, -1.0, float("nan"), float("inf"), 1e12])
+def test_a_time_that_makes_no_sense_is_refused(store: TokenStore, lasts_s: float) -> None:
+    with pytest.raises(InputError, match="cannot be good for"):
+        store.create(role="viewer", name=None, lasts_s=lasts_s)
+
+
 def test_a_name_is_given_once(store: TokenStore) -> None:
     store.create(role="viewer", name="tv", lasts_s=None)
 

@@ -24,7 +24,7 @@ from barostat.errors import InputError, NoDaemonError
 from barostat.service.desk import Desk
 from barostat.service.sockets import ANSWER_DEADLINE_S, check_answering
 
-__all__ = ["Way", "open_desk", "open_only_daemon", "reach_options"]
+__all__ = ["Way", "open_desk", "open_only_daemon", "reach_options", "socket_option"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -63,8 +63,8 @@ def reach_options(command: Command) -> Command:
     return called  # type: ignore[return-value]
 
 
-_OPTIONS: Final = (
-    click.option(
+def _socket_option(otherwise: str = "") -> Callable[[Command], Command]:
+    return click.option(
         "--socket",
         # Whether we may connect is for the daemon's socket to say, in our words.
         type=click.Path(path_type=Path, readable=False),
@@ -72,8 +72,14 @@ _OPTIONS: Final = (
         show_envvar=True,
         default=SOCKET,
         show_default=True,
-        help="Where the daemon listens. Where none does, the guests are looked at directly.",
-    ),
+        help=f"Where the daemon listens.{otherwise}",
+    )
+
+
+socket_option: Final = _socket_option()
+
+_OPTIONS: Final = (
+    _socket_option(" Where none does, the guests are looked at directly."),
     click.option(
         "--qmp",
         type=click.Path(path_type=Path),

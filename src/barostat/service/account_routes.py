@@ -20,12 +20,17 @@ from barostat.service.documents import TokenList, TokenMade, TokenView, You
 from barostat.service.doorkeeper import Doorkeeper, Refusal, comes_from_our_page, cookie_of
 from barostat.service.peers import Peer, RemotePeer
 from barostat.service.sessions import COOKIE, LASTS_S
-from barostat.service.tokens import LONGEST_NAME, Granted, Token, TokenStore, digest_of
+from barostat.service.tokens import (
+    LONGEST_LIFE_S,
+    LONGEST_NAME,
+    SHORTEST_LIFE_S,
+    Granted,
+    Token,
+    digest_of,
+    view_of,
+)
 
-__all__ = ["LONGEST_LIFE_S", "SHORTEST_LIFE_S", "add_account_routes", "view_of"]
-
-SHORTEST_LIFE_S = 60.0
-LONGEST_LIFE_S = 10 * 365 * 86_400.0
+__all__ = ["add_account_routes"]
 
 router = APIRouter(prefix="/v1", responses=ERRORS)
 
@@ -130,11 +135,6 @@ def _you(caller: Caller) -> You:
 
 def _told(token: Token) -> dict[str, object]:
     return token.model_dump(exclude={"sha256"})
-
-
-def view_of(token: Token, tokens: TokenStore) -> TokenView:
-    """Say what anybody may know of a token."""
-    return TokenView(**token.model_dump(exclude={"sha256"}), good=tokens.is_good(token))
 
 
 def add_account_routes(app: FastAPI, doorkeeper: Doorkeeper) -> None:

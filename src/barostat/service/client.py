@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 from urllib.parse import quote
 
 import httpx2
@@ -21,13 +21,20 @@ from barostat.service.documents import (
     HostPause,
     Overview,
     Problem,
+    TokenList,
+    TokenMade,
+    TokenView,
 )
 from barostat.service.problems import MEDIA_TYPE, error_of
 from barostat.service.sockets import ANSWER_DEADLINE_S, check_answering
+from barostat.service.tokens import checked_name
 
 __all__ = ["RemoteDesk", "open_daemon"]
 
 Model = TypeVar("Model", bound=BaseModel)
+
+SILENCE_S: Final = 15.0
+"""The stream gives a sign of life every 5 s; one that is silent for longer is dead."""
 
 
 @asynccontextmanager
@@ -73,16 +80,51 @@ class RemoteDesk:
 
     async def change(self, guest: str, patch: SettingsPatch) -> Change:
         """Change a VM's settings."""
-        return await self._ask("PATCH", _path(guest, "/settings"), Change, patch)
+        asked = patch.model_dump(exclude_unset=True)
+        return await self._ask("PATCH", _path(guest, "/settings"), Change, asked)
 
     async def pause_host(self, *, paused: bool) -> HostPause:
         """Hold every VM at its size, or let them be balanced again."""
         return await self._ask("POST", "/pause" if paused else "/resume", HostPause)
 
+    async def passes(self) -> AsyncGenerator[str, None]:
+        """Give every pass as it happens (`stream.Pass`, as JSON), until the daemon ends.
+
+        Raises:
+            ServiceError: it has no stream, or no room for one more listener, or went away.
+        """
+        try:
+            async with self._client.stream("GET", "/stream", timeout=SILENCE_S) as answer:
+                if answer.headers.get("content-type", "").startswith(MEDIA_TYPE):
+                    raise error_of(Problem.model_validate_json(await answer.aread()))
+                event = ""
+                async for line in answer.aiter_lines():
+                    name, _, value = line.partition(": ")
+                    if name == "event":
+                        event = value
+                    elif name == "data" and event == "pass":
+                        yield value
+        except httpx2.HTTPError as error:
+            raise ServiceError(f"the stream of the daemon at {self._socket} broke off") from error
+
+    async def tokens(self) -> TokenList:
+        """Name all tokens."""
+        return await self._ask("GET", "/tokens", TokenList)
+
+    async def make_token(
+        self, *, role: str, name: str | None, lasts_s: float | None
+    ) -> TokenMade:
+        """Make a token."""
+        wanted = {"role": role, "name": name, "lasts_s": lasts_s}
+        return await self._ask("POST", "/tokens", TokenMade, wanted)
+
+    async def revoke_token(self, name: str) -> TokenView:
+        """Take a token away."""
+        return await self._ask("DELETE", f"/tokens/{checked_name(name)}", TokenView)
+
     async def _ask(
-        self, method: str, path: str, model: type[Model], patch: SettingsPatch | None = None
+        self, method: str, path: str, model: type[Model], body: Mapping[str, object] | None = None
     ) -> Model:
-        body = None if patch is None else patch.model_dump(exclude_unset=True)
         try:
             async with asyncio.timeout(self._deadline_s):
                 answer = await self._client.request(method, path, json=body)
@@ -93,6 +135,7 @@ class RemoteDesk:
                 hint=f"{unknown}`systemctl status barostat` and its log show what it does",
             ) from error
         except httpx2.HTTPError as error:
+            await asyncio.to_thread(check_answering, self._socket)  # it may have gone meanwhile
             raise ServiceError(
                 f"what listens at {self._socket} did not answer as a daemon does: {error}",
                 hint="name the daemon's own socket with --socket",

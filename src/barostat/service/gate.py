@@ -22,6 +22,8 @@ from barostat.service.problems import problem_of
 
 __all__ = ["Gate"]
 
+_HIGHER: Final = {True: "on the host root is admin: use sudo", False: "ask for another token"}
+
 _ONLY_LOOK: Final = frozenset({"GET", "HEAD"})
 
 
@@ -70,7 +72,7 @@ class Gate:
             await self._audit.refused(caller, f"{scope['method']} {scope['path']}")
         return forbidden(
             f"{caller.name} has the role {caller.role.value}; this takes {needed.value}",
-            hint="ask for a token with that role; nothing was changed",
+            hint=f"{_HIGHER[caller.way is Way.SOCKET]}; nothing was changed",
         )
 
 

@@ -23,8 +23,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from barostat.config.settings_edit import replace_file, turn
 from barostat.errors import InputError, ServiceError
+from barostat.service.documents import TokenView
 
-__all__ = ["PREFIX", "Granted", "Token", "TokenStore", "digest_of"]
+__all__ = ["PREFIX", "Granted", "Token", "TokenStore", "checked_name", "digest_of", "view_of"]
 
 PREFIX: Final = "bst_"
 """Tells people, and programs that look for secrets where none should be, what it is."""
@@ -35,6 +36,10 @@ RANDOM_BYTES: Final = 32
 MOST_TOKENS: Final = 256
 LONGEST_NAME: Final = 64
 LARGEST_FILE_BYTES: Final = 2**20
+
+SHORTEST_LIFE_S: Final = 1.0
+LONGEST_LIFE_S: Final = 10 * 365 * 86_400.0
+"""What should last for longer needs no expiry."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*")
 
@@ -64,6 +69,11 @@ class _File(BaseModel):
 def digest_of(secret: str) -> str:
     """Hash a token as it is kept."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def view_of(token: Token, store: TokenStore) -> TokenView:
+    """Say what anybody may know of a token."""
+    return TokenView(**token.model_dump(exclude={"sha256"}), good=store.is_good(token))
 
 
 class TokenStore:
@@ -124,13 +134,18 @@ class TokenStore:
             The token, which nobody can see again, and what is kept of it.
 
         Raises:
-            InputError: the name cannot be used; nothing was changed.
+            InputError: the name or time cannot be used; nothing was changed.
             ConflictError, ServiceError: the file cannot be read or written.
         """
+        if lasts_s is not None and not SHORTEST_LIFE_S <= lasts_s <= LONGEST_LIFE_S:
+            raise InputError(
+                f"a token cannot be good for {lasts_s:g} s",
+                hint="give a second to ten years, or leave it out; nothing was changed",
+            )
         secret = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
         now_s = self._clock()
         token = Token(
-            name=_checked(f"{role}-{secret[-4:].strip('-_')}" if name is None else name),
+            name=checked_name(f"{role}-{secret[-4:].strip('-_')}" if name is None else name),
             role=role,
             last_four=secret[-4:],
             created_at_s=now_s,
@@ -202,7 +217,12 @@ class TokenStore:
         )
 
 
-def _checked(name: str) -> str:
+def checked_name(name: str) -> str:
+    """Give a token's name back.
+
+    Raises:
+        InputError: it cannot be one.
+    """
     if len(name) > LONGEST_NAME or not _NAME.fullmatch(name):
         raise InputError(
             f"{name!r} cannot be the name of a token",
