@@ -48,6 +48,7 @@ _COMMANDS: Final = {
     "resume": ("barostat.cli.change", "Let a VM, or the host, be balanced again."),
     "set": ("barostat.cli.change", "Change a VM's settings: all of what is asked, or nothing."),
     "show": ("barostat.cli.look", "Show one VM: what it has and needs, its devices, its settings."),
+    "token": ("barostat.cli.token", "Make, list and revoke tokens for the API over the network."),
 }
 
 
