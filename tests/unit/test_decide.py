@@ -145,6 +145,17 @@ def test_a_host_that_lost_memory_raises_an_alarm_grants_nothing_and_takes() -> N
     assert [move.kind for move in decision.moves] == [MoveKind.SHRINK]
 
 
+def test_balloons_of_which_nobody_knows_what_was_asked_are_no_loss_of_the_hosts() -> None:
+    unknown = devices(balloon=512, target=None)
+    host = Host(1500)
+
+    decision = host.tick(guest("a", used=300, has=unknown), guest("b", used=300, has=unknown))
+
+    assert decision.in_hand_bytes < 0
+    assert decision.alarms == ()
+    assert [move.kind for move in decision.moves] == [MoveKind.CANCEL, MoveKind.CANCEL]
+
+
 def test_minimums_that_do_not_fit_are_an_alarm_and_stay_untouched() -> None:
     host = Host(1000)
     host.settings = {"a": settings(900), "b": settings(900)}

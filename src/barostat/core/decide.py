@@ -8,7 +8,7 @@ call it: what is simulated is what runs. It keeps nothing: what it must remember
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import assert_never
 
 from barostat.core.admission import admit
@@ -42,7 +42,7 @@ def decide(snapshot: Snapshot, state: State, policy: Policy) -> Decision:
     known = _assess_all(snapshot, state, policy)
     lines = [item.line for item in known.values() if item.line is not None]
     ledger = _open_ledger(snapshot, known)
-    alarms = _lost(ledger)
+    alarms = _lost(ledger, known.values())
     admission = admit(
         snapshot.reservations,
         running=known.keys(),
@@ -118,9 +118,13 @@ def _unguarded_bytes(item: Assessment) -> int:
     return item.sizes.unballooned_bytes
 
 
-def _lost(ledger: Ledger) -> list[Reason]:
-    """Raise the alarm if more is promised than there is: the host lost it, or a guest took it."""
-    missing = -ledger.in_hand_bytes
+def _lost(ledger: Ledger, known: Iterable[Assessment]) -> list[Reason]:
+    """Raise the alarm if more is promised than there is: the host lost it, or a guest took it.
+
+    After our own restart nobody knows what balloons were asked for. Until that is settled in the
+    next decisions all of their RAM is promised, which is no sign that anything was lost.
+    """
+    missing = -ledger.in_hand_bytes - sum(item.sizes.doubtful_bytes for item in known)
     return [because(ReasonCode.CAPACITY_LOST, missing_bytes=missing)] if missing > 0 else []
 
 

@@ -23,7 +23,9 @@ class Sizes(NamedTuple):
             where the balloon gives way before an OOM kill, else nothing.
         plugged_bytes: how much of what it has is plugged.
         wished_bytes: what it may take without asking again, as far as its hypervisor knows.
-        unballooned_bytes: the same if its balloon were empty.
+        doubtful_bytes: how much of that it may have only because nobody knows what was asked of
+            its balloon.
+        unballooned_bytes: what it may take if its balloon were empty.
         ceiling_bytes: the largest size that its devices allow.
         granularity_bytes: no smaller move can be carried out.
         unfinished: a wish that its devices know of has not come true, or cannot be known.
@@ -34,6 +36,7 @@ class Sizes(NamedTuple):
     inside_bytes: int
     plugged_bytes: int
     wished_bytes: int
+    doubtful_bytes: int
     unballooned_bytes: int
     ceiling_bytes: int
     granularity_bytes: int
@@ -60,6 +63,7 @@ def measure(devices: Devices) -> Sizes:
         boot - left if devices.deflate_on_oom else 0,
         plugged,
         max(boot if target is None else target, left) + taken,
+        boot - left if target is None else 0,
         boot + taken,
         boot + room,
         granularity,
