@@ -56,6 +56,9 @@ folders = ["{vms}"]
 [service]
 socket = "{self.socket}"
 group = ""
+tokens = "{folder}/tokens.json"
+[history]
+path = "{folder}/history.db"
 """
         self.write('[policy]\ntick_s = 0.2\n[log]\nlevel = "debug"\n')
 

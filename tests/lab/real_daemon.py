@@ -34,6 +34,9 @@ uris = ["{uri}"]
 socket = "{socket}"
 group = ""
 
+[history]
+path = ""
+
 [policy]
 settle_s = {settle_s}
 

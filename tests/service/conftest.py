@@ -17,6 +17,7 @@ from barostat.config.settings_file import SettingsFolder
 from barostat.engine.control import Control
 from barostat.engine.loop import Balancer
 from barostat.engine.observe import FixedCapacity
+from barostat.history.history import History
 from barostat.history.values import AuditEntry
 from barostat.hypervisors.simulated import SimulatedHypervisor, SimulatedSpec
 from barostat.service.account_routes import add_account_routes
@@ -56,6 +57,7 @@ class Daemon:
     trail: Trail
     stream: TickStream
     metrics: Metrics
+    history: History
 
     async def look(self) -> None:
         """Do one pass."""
@@ -63,10 +65,12 @@ class Daemon:
         self.control.on_tick(tick)
         self.stream.on_tick(tick)
         self.metrics.tick(tick)
+        self.history.record(tick)
 
     def app(self) -> FastAPI:
         """Make the application with all its routes."""
-        app = create_app(LocalDesk(self.control), Audit(self.trail))
+        desk = LocalDesk(self.control, self.history)
+        app = create_app(desk, Audit(self.trail, self.history))
         add_account_routes(app, self.doorkeeper)
         add_stream_route(app, self.stream)
         add_metrics_route(app, self.metrics)
@@ -75,7 +79,7 @@ class Daemon:
 
     def server(self, *, group: str | None = None, tcp: Tcp | None = None) -> ApiServer:
         """Put together what serves the API."""
-        app, audit = self.app(), Audit(self.trail)
+        app, audit = self.app(), Audit(self.trail, self.history)
         return ApiServer(
             app, self.doorkeeper, socket=self.socket, group=group, tcp=tcp, audit=audit
         )
@@ -88,6 +92,7 @@ class Daemon:
         server, stop = self.server(group=group, tcp=tcp), asyncio.Event()
         async with asyncio.TaskGroup() as tasks, asyncio.timeout(20):
             serving = tasks.create_task(server.run(stop))
+            tasks.create_task(self.history.run(stop))
             ready = tasks.create_task(server.ready.wait())
             await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
             ready.cancel()
@@ -116,11 +121,17 @@ def make_daemon(folder: Path) -> Daemon:
     settings = SettingsFolder(folder)
     balancer = Balancer(hypervisor, settings, FixedCapacity(4 * GIB))
     control = Control(balancer, hypervisor, settings, pause_marker=folder / "paused")
-    doorkeeper = Doorkeeper(TokenStore(folder / "lib" / "tokens.json"))
-    socket = folder / "run" / "api.sock"
-    stream = TickStream(control)
     return Daemon(
-        folder, socket, hypervisor, balancer, control, doorkeeper, Trail(), stream, Metrics()
+        folder=folder,
+        socket=folder / "run" / "api.sock",
+        hypervisor=hypervisor,
+        balancer=balancer,
+        control=control,
+        doorkeeper=Doorkeeper(TokenStore(folder / "lib" / "tokens.json")),
+        trail=Trail(),
+        stream=TickStream(control),
+        metrics=Metrics(),
+        history=History(folder / "lib" / "history.db"),
     )
 
 

@@ -18,9 +18,11 @@ from barostat.config.ranges import AbsolutePath, Between, Blank, Endpoint, List,
 from barostat.config.toml_file import FileModel
 
 __all__ = [
+    "HISTORY",
     "SOCKET",
     "TOKENS",
     "DaemonConfig",
+    "HistorySection",
     "HostSection",
     "LibvirtSection",
     "LogSection",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 SOCKET: Final = Path("/run/barostat/barostat.sock")
+HISTORY: Final = Path("/var/lib/barostat/history.db")
 TOKENS: Final = Path("/var/lib/barostat/tokens.json")
 
 
@@ -97,6 +100,17 @@ class ServiceSection(FileModel):
                 yield ("listen", key), text
 
 
+class HistorySection(FileModel):
+    """What is remembered of the past. A change takes effect when the daemon is started anew.
+
+    Attributes:
+        path: the database, which grows to some 2 MB a VM; `""` remembers nothing. No two daemons
+            may share one.
+    """
+
+    path: Annotated[AbsolutePath | None, Blank] = HISTORY
+
+
 class LogSection(FileModel):
     """What is written to the standard error, which the journal keeps.
 
@@ -119,4 +133,5 @@ class DaemonConfig(FileModel):
     libvirt: LibvirtSection = LibvirtSection()
     qmp: QmpSection = QmpSection()
     service: ServiceSection = ServiceSection()
+    history: HistorySection = HistorySection()
     log: LogSection = LogSection()

@@ -3,31 +3,50 @@
 from __future__ import annotations
 
 from barostat.config.ranges import parts_of
-from barostat.config.sections import ServiceSection
+from barostat.config.sections import HistorySection, ServiceSection
 from barostat.daemon.parts import group_of
 from barostat.engine.control import Control
+from barostat.history.history import History
 from barostat.service.account_routes import add_account_routes
 from barostat.service.app import create_app
 from barostat.service.audit import Audit, AuditLog
 from barostat.service.desk import LocalDesk
 from barostat.service.doorkeeper import Doorkeeper
+from barostat.service.metrics import Metrics, add_metrics_route
 from barostat.service.server import ApiServer, Tcp
+from barostat.service.stream import TickStream, add_stream_route
 from barostat.service.tls import TlsFiles
 from barostat.service.tokens import TokenStore
+from barostat.service.web import add_web_routes
 
-__all__ = ["api_of"]
+__all__ = ["api_of", "history_of"]
 
 
-def api_of(section: ServiceSection, control: Control) -> ApiServer:
+def history_of(section: HistorySection) -> History | None:
+    """Make the history, if one is to be kept."""
+    return None if section.path is None else History(section.path)
+
+
+def api_of(
+    section: ServiceSection,
+    control: Control,
+    *,
+    history: History | None,
+    stream: TickStream,
+    metrics: Metrics,
+) -> ApiServer:
     """Put the API together.
 
     Raises:
         InputError: the configuration names what is not there.
     """
-    audit = Audit(AuditLog())
-    app = create_app(LocalDesk(control), audit)
+    audit = Audit(AuditLog(), *(() if history is None else (history,)))
+    app = create_app(LocalDesk(control, history), audit)
     doorkeeper = Doorkeeper(TokenStore(section.tokens))
     add_account_routes(app, doorkeeper)
+    add_stream_route(app, stream)
+    add_metrics_route(app, metrics)
+    add_web_routes(app)
     return ApiServer(
         app,
         doorkeeper,

@@ -10,31 +10,39 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
 from barostat.config.layers import Loaded, load
 from barostat.config.sections import DaemonConfig
-from barostat.daemon.api import api_of
+from barostat.daemon.api import api_of, history_of
 from barostat.daemon.lock import beside
 from barostat.daemon.logs import LogOutput
 from barostat.daemon.parts import guests_of, host_policy
 from barostat.daemon.reporter import Reporter, figures
+from barostat.engine.act import Outcome
 from barostat.engine.control import Control
 from barostat.engine.loop import Balancer, Tick
 from barostat.engine.systemd import Systemd
 from barostat.errors import ConfigError, InputError
 from barostat.host.host import Host
+from barostat.service.metrics import Metrics
+from barostat.service.stream import TickStream
 
 __all__ = ["Daemon"]
+
+T = TypeVar("T")
 
 UNHEALTHY_PASSES: Final = 3
 """One pass may meet a guest that just went; what fails so often in a row does not pass."""
 
-AT_START_ONLY: Final = ("libvirt", "qmp", "service")
+NOTED_AFTER_S: Final = 0.1
+"""The history's thread wants the interpreter at once, and the moves to be made want it more."""
+
+AT_START_ONLY: Final = ("libvirt", "qmp", "service", "history")
 
 
 class Daemon:
@@ -75,7 +83,7 @@ class Daemon:
             self._host,
             policy=config.policy.policy(),
             on_tick=self._on_tick,
-            on_outcome=self._reporter.on_outcome,
+            on_outcome=self._on_outcome,
             on_fault=self._on_fault,
             moving=not observe,
         )
@@ -87,7 +95,20 @@ class Daemon:
             pause_marker=beside(config.service.socket, "paused"),
             powered_off=self._guests.powered_off,
         )
-        self._api = api_of(config.service, self._control)
+        self._history = history_of(config.history)
+        self._stream = TickStream(self._control, report=lambda: self._host.report)
+        self._metrics = Metrics(
+            host=lambda: self._host.report,
+            faults=lambda: self._guests.faults,
+            moving=not observe,
+        )
+        self._api = api_of(
+            config.service,
+            self._control,
+            history=self._history,
+            stream=self._stream,
+            metrics=self._metrics,
+        )
 
     async def run(self) -> None:
         """Work until SIGTERM or SIGINT; the second of them ends the process at once.
@@ -103,12 +124,15 @@ class Daemon:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._balancer.run(self._stop), name="balance")
                 tasks.create_task(self._api.run(self._stop), name="serve")
+                if self._history is not None:
+                    tasks.create_task(self._history.run(self._stop), name="record")
                 others = (
                     tasks.create_task(self._announce(), name="announce"),
                     tasks.create_task(self._reload_when_asked(), name="reload"),
                 )
                 await self._stop.wait()
                 self._systemd.stopping()
+                self._stream.close()
                 for task in others:
                     task.cancel()
         finally:
@@ -135,12 +159,26 @@ class Daemon:
 
     def _on_tick(self, tick: Tick) -> None:
         self._control.on_tick(tick)
+        self._metrics.tick(tick)
+        self._stream.on_tick(tick)
+        if self._history is not None:
+            self._write_down(self._history.record, tick)
         self._reporter.on_tick(tick)
         if self._failures:
             self._log.info(f"well again after {self._failures} failed passes")
         self._failures = 0
         self._first.set()
         self._systemd.healthy(self._figures())
+
+    def _on_outcome(self, outcome: Outcome) -> None:
+        self._reporter.on_outcome(outcome)
+        self._metrics.outcome(outcome)
+        if self._history is not None:
+            self._write_down(self._history.outcome, outcome)
+
+    def _write_down(self, note: Callable[[T], None], what: T) -> None:
+        """Have the history note something, once the moves of this pass are on their way."""
+        asyncio.get_running_loop().call_later(NOTED_AFTER_S, note, what)
 
     def _on_fault(self, fault: Exception) -> None:
         """Tell of a pass that failed: whole at first, in a line while it goes on."""

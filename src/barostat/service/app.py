@@ -17,11 +17,12 @@ from barostat.config.settings_file import SettingsPatch
 from barostat.errors import BarostatError
 from barostat.service.answers import ERRORS, answer
 from barostat.service.audit import Audit
-from barostat.service.dependencies import Asked, Desk, Name, Told
+from barostat.service.dependencies import Asked, Desk, Moment, Name, Told
 from barostat.service.desk import LocalDesk
 from barostat.service.documents import (
     Change,
     Details,
+    Examination,
     Explanation,
     Health,
     Host,
@@ -30,6 +31,7 @@ from barostat.service.documents import (
     SettingsView,
     WrittenSettings,
 )
+from barostat.service.past_routes import past_router
 from barostat.service.problems import input_problem, problem_of, status_problem
 
 __all__ = ["create_app"]
@@ -72,9 +74,15 @@ async def guest(desk: Desk, name: Name) -> Details:
 
 
 @router.get("/guests/{name}/explanation")
-async def explanation(desk: Desk, name: Name) -> Explanation:
-    """Say in sentences why a VM has the memory it has."""
-    return await desk.explanation(name)
+async def explanation(desk: Desk, name: Name, at_s: Moment = None) -> Explanation:
+    """Say in sentences why a VM has the memory it has, or had at a moment."""
+    return await desk.explanation(name, at_s=at_s)
+
+
+@router.get("/doctor")
+async def doctor(desk: Desk) -> Examination:
+    """Say what the host and its VMs lack for Dynamic Memory, and what to do about it."""
+    return await desk.examination()
 
 
 @router.get("/guests/{name}/settings")
@@ -152,6 +160,7 @@ def create_app(desk: LocalDesk, audit: Audit | None = None) -> FastAPI:
     )
     app.state.desk, app.state.audit = desk, audit or Audit()
     app.include_router(router)
+    app.include_router(past_router)
     app.exception_handler(BarostatError)(_on_error)
     app.exception_handler(RequestValidationError)(_on_bad_request)
     app.exception_handler(HTTPException)(_on_refusal)

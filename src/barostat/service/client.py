@@ -25,6 +25,7 @@ from barostat.service.documents import (
     TokenMade,
     TokenView,
 )
+from barostat.service.past import GuestHistory
 from barostat.service.problems import MEDIA_TYPE, error_of
 from barostat.service.sockets import ANSWER_DEADLINE_S, check_answering
 from barostat.service.tokens import checked_name
@@ -74,9 +75,17 @@ class RemoteDesk:
         """Say all about one VM."""
         return await self._ask("GET", _path(guest), Details)
 
-    async def explanation(self, guest: str) -> Explanation:
-        """Say why a VM has the memory it has."""
-        return await self._ask("GET", _path(guest, "/explanation"), Explanation)
+    async def explanation(self, guest: str, *, at_s: float | None = None) -> Explanation:
+        """Say why a VM has the memory it has, or had at a moment in seconds since 1970."""
+        when = "" if at_s is None else f"?at_s={at_s}"
+        return await self._ask("GET", _path(guest, f"/explanation{when}"), Explanation)
+
+    async def history(
+        self, guest: str, *, since_s: float, until_s: float, points: int
+    ) -> GuestHistory:
+        """Say what a VM had and needed."""
+        span = f"/history?since_s={since_s}&until_s={until_s}&points={points}"
+        return await self._ask("GET", _path(guest, span), GuestHistory)
 
     async def change(self, guest: str, patch: SettingsPatch) -> Change:
         """Change a VM's settings."""
@@ -111,9 +120,7 @@ class RemoteDesk:
         """Name all tokens."""
         return await self._ask("GET", "/tokens", TokenList)
 
-    async def make_token(
-        self, *, role: str, name: str | None, lasts_s: float | None
-    ) -> TokenMade:
+    async def make_token(self, *, role: str, name: str | None, lasts_s: float | None) -> TokenMade:
         """Make a token."""
         wanted = {"role": role, "name": name, "lasts_s": lasts_s}
         return await self._ask("POST", "/tokens", TokenMade, wanted)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Path, Query, Request
 
 from barostat.service.access import NOBODY, Caller
 from barostat.service.audit import Audit
 from barostat.service.desk import LocalDesk
 
-__all__ = ["Asked", "Desk", "Name", "Told", "caller_of"]
+__all__ = ["Asked", "Desk", "Moment", "Name", "Told", "caller_of"]
+
+
+LATEST_S: Final = 1e11
+"""In the year 5138; the history's numbers go further."""
 
 
 def caller_of(request: Request) -> Caller:
@@ -32,4 +36,7 @@ def _audit(request: Request) -> Audit:
 Asked = Annotated[Caller, Depends(caller_of)]
 Desk = Annotated[LocalDesk, Depends(_desk)]
 Told = Annotated[Audit, Depends(_audit)]
+Moment = Annotated[
+    float | None, Query(ge=0, le=LATEST_S, allow_inf_nan=False, description="Seconds since 1970.")
+]
 Name = Annotated[str, Path(min_length=1, max_length=255, description="A VM's name.")]

@@ -6,16 +6,22 @@ it. `client.RemoteDesk` asks the daemon, and gets the same documents.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Final, Protocol
 
 from barostat import __version__
 from barostat.config.settings_file import SettingsPatch
+from barostat.doctor.facts import Daemon
 from barostat.engine.control import Control, unknown_guest
 from barostat.engine.loop import Tick
+from barostat.errors import HistoryError
+from barostat.history.history import History
 from barostat.service import making
 from barostat.service.documents import (
     Change,
     Details,
+    Examination,
     Explanation,
     Health,
     Host,
@@ -23,9 +29,14 @@ from barostat.service.documents import (
     Overview,
     SettingsView,
 )
+from barostat.service.examining import Asked, examination_of, examine_all
 from barostat.service.explaining import explain
+from barostat.service.past import past_explanation_of
 
 __all__ = ["Desk", "LocalDesk"]
+
+EXAMINED_S: Final = 5.0
+"""An examination starts QEMU to ask its version, and reads much of /proc; pages may ask often."""
 
 LATE_S: Final = 5.0
 """Ticks come every second; what is older than this is not how things are (as `Policy.stale_s`)."""
@@ -42,8 +53,8 @@ class Desk(Protocol):
         """Say all about one VM."""
         ...
 
-    async def explanation(self, guest: str) -> Explanation:
-        """Say why a VM has the memory it has."""
+    async def explanation(self, guest: str, *, at_s: float | None = None) -> Explanation:
+        """Say why a VM has the memory it has, or had at a moment in seconds since 1970."""
         ...
 
     async def change(self, guest: str, patch: SettingsPatch) -> Change:
@@ -56,10 +67,33 @@ class Desk(Protocol):
 
 
 class LocalDesk:
-    """Answers from a balancer in this process."""
+    """Answers from a balancer in this process.
 
-    def __init__(self, control: Control) -> None:
+    Args:
+        control: the balancer's.
+        history: what it recorded; None: nothing is kept.
+    """
+
+    def __init__(self, control: Control, history: History | None = None) -> None:
         self._control = control
+        self._history = history
+        self._examining = asyncio.Lock()
+        self._examined: Examination | None = None
+        self._examined_at_s = 0.0
+
+    @property
+    def history(self) -> History:
+        """What was recorded.
+
+        Raises:
+            HistoryError: nothing is kept.
+        """
+        if self._history is None:
+            raise HistoryError(
+                "no history is kept",
+                hint="a daemon keeps one where `path` of [history] names a file",
+            )
+        return self._history
 
     async def overview(self, *, everyone: bool = False) -> Overview:
         """Say how the host and its VMs stand; with `everyone`, name those that are off too."""
@@ -88,13 +122,16 @@ class LocalDesk:
             guest=making.one_guest_of(tick, guest, faults=self._control.faults), settings=settings
         )
 
-    async def explanation(self, guest: str) -> Explanation:
-        """Say why a VM has the memory it has.
+    async def explanation(self, guest: str, *, at_s: float | None = None) -> Explanation:
+        """Say why a VM has the memory it has, or had at a moment in seconds since 1970.
 
         Raises:
-            UnknownGuestError: no VM of that name is seen.
+            UnknownGuestError: no VM of that name is, or was, seen.
             HypervisorError: what should be that VM is not one, or does not answer.
+            HistoryError: what was decided at that moment is not known.
         """
+        if at_s is not None:
+            return past_explanation_of(await self.history.decision_at(guest, at_s), guest)
         tick = await self._control.tick()
         faults = self._control.faults
         found = making.one_guest_of(tick, guest, faults=faults)
@@ -103,7 +140,8 @@ class LocalDesk:
         if found is None:
             raise unknown_guest(guest, [seen.name for seen in tick.snapshot.guests])
         host = self._host(tick)
-        return Explanation(host=host, guest=found, sentences=tuple(explain(found, host)))
+        sentences = tuple(explain(found, host))
+        return Explanation(at_s=None, host=host, guest=found, sentences=sentences)
 
     async def settings(self, guest: str) -> SettingsView:
         """Say how a VM's settings stand."""
@@ -116,6 +154,17 @@ class LocalDesk:
     async def pause_host(self, *, paused: bool) -> HostPause:
         """Hold every VM at its size, or let them be balanced again."""
         return making.pause_of(await self._control.pause_host(paused=paused))
+
+    async def examination(self) -> Examination:
+        """Say what doctor finds, as it was found some seconds ago at most."""
+        async with self._examining:
+            if self._examined is None or time.monotonic() - self._examined_at_s > EXAMINED_S:
+                overview = await self.overview()
+                daemon = Daemon(moving=overview.host.moving, paused=overview.host.paused)
+                asked = Asked(overview=overview, daemon=daemon, way="the daemon itself was asked")
+                self._examined = examination_of(await examine_all(asked))
+                self._examined_at_s = time.monotonic()
+            return self._examined
 
     def health(self) -> Health:
         """Say whether the guests are looked at as they should be."""

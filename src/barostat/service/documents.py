@@ -16,12 +16,15 @@ from barostat.core.allocation import Tier
 from barostat.core.moves import MoveKind
 from barostat.core.observation import RunState
 from barostat.core.pressure import Status
+from barostat.doctor.findings import Level
 
 __all__ = [
     "Change",
     "Details",
+    "Examination",
     "Explanation",
     "Fault",
+    "Found",
     "Guest",
     "Health",
     "Host",
@@ -183,8 +186,9 @@ class Details(Document):
 
 
 class Explanation(Document):
-    """Why a VM has the memory it has."""
+    """Why a VM has the memory it has, or had."""
 
+    at_s: float | None = Field(description="When that was, in seconds since 1970; null: now.")
     host: Host
     guest: Guest
     sentences: tuple[str, ...]
@@ -197,6 +201,23 @@ class Health(Document):
     healthy: bool
     says: str
     age_s: float | None = Field(description="How long ago the guests were looked at.")
+
+
+class Found(Document):
+    """One thing that doctor looked into."""
+
+    subject: str = Field(description='"host", or a VM.')
+    check: str = Field(description="One of docs/reference/doctor.md; never renamed.")
+    level: Level
+    says: str
+    remedy: str = Field(description="What to do; blank where all is well.")
+
+
+class Examination(Document):
+    """What doctor found."""
+
+    blocks: bool = Field(description="Something keeps memory from being moved.")
+    findings: tuple[Found, ...]
 
 
 class You(Document):

@@ -33,6 +33,7 @@ _KINDS: Final[tuple[tuple[type[BarostatError], str, int], ...]] = (
     (errors.HypervisorError, "hypervisor", 502),
     (errors.DeniedError, "denied", 403),
     (errors.HostError, "host", 503),
+    (errors.HistoryError, "history", 404),
     (errors.ServiceError, "service", 503),
     (errors.BarostatError, "fault", 500),
 )
