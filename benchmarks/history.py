@@ -9,6 +9,7 @@ kind is kept.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import sqlite3
 import statistics
@@ -41,7 +42,7 @@ SECONDS = {30: 660, 100: 660, 1_000: 130}
 SETTLING = 60
 """Passes before the first that counts: guests boot and find their sizes."""
 
-FILLINGS = 20
+ENOUGH_ROWS = 20_000
 DAY_S = 24 * 3600
 MONTH_DAYS = 30
 NOON_S = 1_800_000_000.0
@@ -241,23 +242,18 @@ def weigh(path: Path, count: int, written: Written) -> None:
 
 
 def weigh_samples(database: sqlite3.Connection, step_s: int) -> float:
-    """Fill a table of its own with a step's samples, often enough that half-full pages are few."""
-    database.execute("ATTACH ':memory:' AS copy")
-    sql = database.execute("SELECT sql FROM main.sqlite_schema WHERE name = 'sample'").fetchone()[0]
-    database.execute(sql.replace("CREATE TABLE sample", "CREATE TABLE copy.sample"))
-    for _ in range(FILLINGS):
-        database.execute(
-            "INSERT INTO copy.sample SELECT * FROM main.sample WHERE step = ?", (step_s,)
-        )
-        database.execute("UPDATE copy.sample SET at = at - ?", (DAY_S,))
-    rows = database.execute("SELECT count(*) FROM copy.sample").fetchone()[0]
-    database.commit()
-    size: int = database.execute(
-        "SELECT sum(pgsize) FROM dbstat('copy') WHERE name = 'sample'"
-    ).fetchone()[0]
-    database.execute("DETACH copy")
-    bytes_a_row: float = size / rows
-    return bytes_a_row
+    """Fill a table of its own with a step's samples, with so many that half-full pages are few."""
+    table = database.execute("SELECT sql FROM sqlite_schema WHERE name = 'sample'").fetchone()[0]
+    with closing(sqlite3.connect(":memory:")) as copy:
+        copy.execute(table)
+        found = database.execute("SELECT * FROM sample WHERE step = ?", (step_s,)).fetchall()
+        insert = f"INSERT INTO sample VALUES ({', '.join('?' * len(found[0]))})"
+        fillings = math.ceil(ENOUGH_ROWS / len(found))
+        for filling in reversed(range(fillings)):
+            ago_s = filling * DAY_S
+            copy.executemany(insert, [(step, at - ago_s, *rest) for step, at, *rest in found])
+        copy.commit()
+        return pages(copy, "sample") / len(found) / fillings
 
 
 def pages(database: sqlite3.Connection, names: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -134,6 +135,21 @@ def test_a_restart_loses_no_second_of_a_sample(path: Path) -> None:
     found = samples(reader, points=60)
 
     assert [sample.looks for sample in found] == [10, 10, 10]
+
+
+def test_a_crash_loses_nothing_that_was_written(path: Path, store: Store, tmp_path: Path) -> None:
+    host = Watched()
+    ticks = list(host.look_often(20))
+    for second, tick in enumerate(ticks):
+        store.write([looked(tick, at_s=NOON_S + second)])
+
+    left = tmp_path / "left.sqlite3"  # as a process leaves it that is killed
+    shutil.copy(path, left)
+    shutil.copy(f"{path}-wal", f"{left}-wal")
+
+    reader = recorded(left, list(host.look_often(11)), from_s=NOON_S + 20)
+    assert [found.looks for found in samples(reader, points=60)] == [10, 10, 10]
+    assert reader.decision_at("web", NOON_S + 19).decision == ticks[19].decision
 
 
 def test_a_clock_that_is_set_back_writes_the_same_seconds_again(path: Path) -> None:
