@@ -7,8 +7,6 @@ its next tick on; without one, settings are written for whoever comes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
 
 import click
 
@@ -20,9 +18,9 @@ from barostat.cli.output import say
 from barostat.cli.reach import Way, open_desk, open_only_daemon, reach_options
 from barostat.cli.tables import change_table, plain_table
 from barostat.config.settings_file import SettingsPatch
-from barostat.errors import InputError, SettingsError
+from barostat.config.settings_words import read_settings_words
+from barostat.errors import InputError
 from barostat.service.documents import Change, HostPause
-from barostat.units import parse_size
 
 __all__ = [
     "disable_command",
@@ -31,9 +29,6 @@ __all__ = [
     "resume_command",
     "set_command",
 ]
-
-LONGEST_NUMBER: Final = 9
-"""No buffer or weight has more digits; keeps absurd input out of int()."""
 
 
 @click.command()
@@ -72,33 +67,7 @@ def set_command(
     if not given:
         hint = "give at least one of --startup, --minimum, --maximum, --buffer and --weight"
         raise InputError("nothing to change was named; nothing was changed", hint=hint)
-    _change(vm, SettingsPatch.model_validate(_values(vm, given)), way, output)
-
-
-def _values(vm: str, given: dict[str, str]) -> dict[str, int]:
-    """Read every value, or say what is wrong with each."""
-    values, faults = {}, []
-    for name, text in given.items():
-        read: Callable[[str], int] = parse_size if name.endswith("_bytes") else _number
-        try:
-            values[name] = read(text)
-        except InputError as error:
-            option = name.removesuffix("_bytes").removesuffix("_percent")
-            faults.append(f"--{option}: {error.message}; {error.hint}")
-    if faults:
-        raise SettingsError(
-            f'settings of VM "{vm}" cannot be changed so: ' + "; ".join(faults),
-            faults=tuple(faults),
-            hint="correct what is named above; nothing was changed",
-        )
-    return values
-
-
-def _number(text: str) -> int:
-    digits = text.strip().removeprefix("-")
-    if not (digits.isascii() and digits.isdigit()) or len(digits) > LONGEST_NUMBER:
-        raise InputError(f'"{text}" is no whole number', hint='write it in digits, as in "20"')
-    return int(text)
+    _change(vm, read_settings_words(vm, given), way, output)
 
 
 @click.command()

@@ -9,7 +9,7 @@ import asyncio
 import enum
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from typing import Final
 
@@ -17,7 +17,7 @@ from barostat.cli.find import Found, Guests, find
 from barostat.cli.output import fail
 from barostat.core.policy import Policy
 from barostat.engine.control import Control
-from barostat.engine.loop import Balancer
+from barostat.engine.loop import Balancer, Tick
 from barostat.engine.observe import FixedCapacity, HostSource
 from barostat.errors import InputError
 from barostat.host.host import Host
@@ -38,6 +38,7 @@ class Purpose(enum.Enum):
 
     LIST = "list"
     WATCH = "watch"  # who is growing is known only from two looks
+    FOLLOW = "follow"  # looks every second, for as long as the desk is open
     SHOW = "show"  # one VM, which may be off
     WRITE = "write"
 
@@ -58,6 +59,10 @@ async def open_directly(guests: Guests, purpose: Purpose) -> AsyncIterator[Local
     found = find(guests)
     _log.addHandler(logging.NullHandler())  # what it would tell is told once, as faults
     opened = found.open()
+
+    def noted(tick: Tick) -> None:
+        control.on_tick(tick)
+
     try:
         balancer = Balancer(
             opened.hypervisor,
@@ -65,6 +70,8 @@ async def open_directly(guests: Guests, purpose: Purpose) -> AsyncIterator[Local
             _host(found.capacity_bytes),
             # A look is not a stay: what a VM would be spared for its first seconds is not asked.
             policy=replace(Policy(), settle_s=0.0),
+            on_tick=noted,
+            on_fault=lambda fault: _log.error("a look failed: %s", fault),
             moving=False,
         )
         control = Control(
@@ -75,9 +82,22 @@ async def open_directly(guests: Guests, purpose: Purpose) -> AsyncIterator[Local
             powered_off=opened.powered_off,
         )
         await _look(balancer, control, found, purpose)
-        yield LocalDesk(control)
+        async with _looking_on(balancer) if purpose is Purpose.FOLLOW else nullcontext():
+            yield LocalDesk(control)
     finally:
         await opened.hypervisor.close()
+
+
+@asynccontextmanager
+async def _looking_on(balancer: Balancer) -> AsyncIterator[None]:
+    """Look every second meanwhile."""
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(balancer.run(stop))
+        try:
+            yield
+        finally:
+            stop.set()
 
 
 def _host(capacity_bytes: int | None) -> HostSource:
@@ -94,8 +114,7 @@ async def _look(balancer: Balancer, control: Control, found: Found, purpose: Pur
             break
         await asyncio.sleep(BETWEEN_LOOKS_S)
         tick = await balancer.look()
-    control.on_tick(tick)
-    if not tick.snapshot.guests and purpose in {Purpose.LIST, Purpose.WATCH}:
+    if not tick.snapshot.guests and purpose in {Purpose.LIST, Purpose.WATCH, Purpose.FOLLOW}:
         _nothing_seen(control, found)
 
 

@@ -49,6 +49,10 @@ _COMMANDS: Final = {
     "set": ("barostat.cli.change", "Change a VM's settings: all of what is asked, or nothing."),
     "show": ("barostat.cli.look", "Show one VM: what it has and needs, its devices, its settings."),
     "token": ("barostat.cli.token", "Make, list and revoke tokens for the API over the network."),
+    "top": (
+        "barostat.cli.top",
+        "Watch every VM as it is: sorted, with reasons, and keys to act.",
+    ),
 }
 
 
