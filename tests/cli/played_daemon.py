@@ -13,6 +13,7 @@ from barostat.config.settings_file import SettingsFolder
 from barostat.engine.control import Control
 from barostat.engine.loop import Balancer, Tick
 from barostat.engine.observe import FixedCapacity
+from barostat.history.history import History
 from barostat.hypervisors.simulated import SimulatedHypervisor, SimulatedSpec
 from barostat.service.account_routes import add_account_routes
 from barostat.service.app import create_app
@@ -64,21 +65,25 @@ class PlayedDaemon:
             (self._folder / f"{name}.qmp").touch()
         (self._folder / "web.toml").write_text('minimum = "256MiB"\nweight = 7000\n')
         settings = SettingsFolder(self._folder)
+        self._history = History(self._folder / "history.db")
         balancer = Balancer(hypervisor, settings, FixedCapacity(4 * GIB), on_tick=self._tick)
         marker = self._folder / "paused"
         self.control = Control(
             balancer, hypervisor, settings, pause_marker=marker, powered_off=powered_off
         )
         doorkeeper = Doorkeeper(TokenStore(self._folder / "tokens.json"))
-        app = create_app(LocalDesk(self.control))
+        app = create_app(LocalDesk(self.control, self._history))
         add_account_routes(app, doorkeeper)
         server = ApiServer(app, doorkeeper, socket=self._socket, group=None)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(balancer.run(self._stop))
             tasks.create_task(server.run(self._stop))
+            tasks.create_task(self._history.run(self._stop))
             await server.ready.wait()
             await self.control.tick()
+            await self._history.settled(timeout_s=DEADLINE_S)
             self._up.set()
 
     def _tick(self, tick: Tick) -> None:
         self.control.on_tick(tick)
+        self._history.record(tick)

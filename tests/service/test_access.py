@@ -120,7 +120,7 @@ async def test_without_a_token_nothing_is_said_but_how_to_get_one(tcp: OverTcp) 
 )
 async def test_a_token_that_is_not_good_is_refused(tcp: OverTcp, shown: str) -> None:
     async with tcp.client(unit="admin") as client:
-        headers = {"authorization": shown.encode("latin-1")}
+        headers = {b"authorization": shown.encode("latin-1")}
         answer = await client.get("/v1/guests", headers=headers)
 
     assert_problem(answer, 401)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Final
 
 import click
@@ -15,6 +16,8 @@ from barostat.cli.options import output_option
 from barostat.cli.output import say
 from barostat.cli.reach import Way, open_desk, reach_options
 from barostat.cli.tables import GUEST_COLUMNS, fitting, guest_table, settings_table, why
+from barostat.cli.times import MOMENT, format_moment
+from barostat.errors import NoDaemonError
 from barostat.service.desk import LATE_S
 from barostat.service.documents import Details, Explanation, Guest, Overview
 from barostat.service.explaining import host_line, status_sentence
@@ -89,18 +92,24 @@ def _print_host(console: StdoutConsole, overview: Overview) -> None:
 
 @click.command()
 @click.argument("vm")
+@click.option(
+    "--at", type=MOMENT, help='Why it had what it had then, as in "14:32" or "2026-11-23 14:32:10".'
+)
 @reach_options
 @output_option
-def explain_command(vm: str, *, way: Way, output: str) -> None:
+def explain_command(vm: str, *, at: datetime | None, way: Way, output: str) -> None:
     """Say in sentences why a VM has the memory it has.
 
     Without a daemon it looks twice, a second apart, so that a VM that is growing is seen to grow.
+    Of the past only a daemon knows: it makes the decision of that moment again, from what it saw.
     """
-    explanation = asyncio.run(_explanation(vm, way))
+    explanation = asyncio.run(_explanation(vm, way) if at is None else _past(vm, way, at))
     if output == "json":
         print_document(explanation)
         return
     console = StdoutConsole()
+    if explanation.at_s is not None:
+        console.print(f"At {format_moment(explanation.at_s, seconds=True)}:")
     for line in explanation.sentences:
         console.print(line)
 
@@ -108,6 +117,17 @@ def explain_command(vm: str, *, way: Way, output: str) -> None:
 async def _explanation(vm: str, way: Way) -> Explanation:
     async with open_desk(way, Purpose.WATCH) as desk:
         return await desk.explanation(vm)
+
+
+async def _past(vm: str, way: Way, at: datetime) -> Explanation:
+    from barostat.service.client import open_daemon  # noqa: PLC0415 - slow to load, only for this
+
+    if way.guests.named:
+        raise NoDaemonError(
+            "only a daemon remembers, and --qmp and --connect ask none", hint="leave them out"
+        )
+    async with open_daemon(way.socket) as desk:
+        return await desk.explanation(vm, at_s=at.timestamp())
 
 
 @click.command()

@@ -37,6 +37,7 @@ _COMMANDS: Final = {
     "doctor": ("barostat.cli.doctor", "Say what a host and its VMs lack, and what to do about it."),
     "enable": ("barostat.cli.change", "Turn Dynamic Memory on for a VM."),
     "explain": ("barostat.cli.look", "Say in sentences why a VM has the memory it has."),
+    "history": ("barostat.cli.history", "Show what a VM had and needed, as a chart or numbers."),
     "lab": ("barostat.cli.lab", "Boot real guests to play, test and measure with."),
     "list": ("barostat.cli.look", "Show every VM: assigned, demand, status, and why."),
     "pause": ("barostat.cli.change", "Hold a VM, or every VM of the host, at the size it has."),

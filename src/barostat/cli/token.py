@@ -36,7 +36,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @click.group()
 def token_command() -> None:
-    """Make, list and revoke the tokens that open the API over the network."""
+    """Make, list and revoke tokens for the API over the network."""
 
 
 @token_command.command()

@@ -53,8 +53,8 @@ class Desk(Protocol):
         """Say all about one VM."""
         ...
 
-    async def explanation(self, guest: str, *, at_s: float | None = None) -> Explanation:
-        """Say why a VM has the memory it has, or had at a moment in seconds since 1970."""
+    async def explanation(self, guest: str) -> Explanation:
+        """Say why a VM has the memory it has."""
         ...
 
     async def change(self, guest: str, patch: SettingsPatch) -> Change:
