@@ -54,6 +54,10 @@ _COMMANDS: Final = {
         "barostat.cli.top",
         "Watch every VM as it is: sorted, with reasons, and keys to act.",
     ),
+    "watch": (
+        "barostat.cli.watch",
+        "Wait until a VM has a status, and print a line for every change.",
+    ),
 }
 
 
