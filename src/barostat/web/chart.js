@@ -6,6 +6,8 @@ import { size, timeOfDay } from "./format.js";
 import { colour, colours } from "./theme.js";
 
 const HEIGHT = 280;
+const NARROWEST_S = 60; // a page that was just opened fills up from the right
+const HEADROOM = 1.15;
 const MIB = 2 ** 20;
 
 // Ticks at sizes that people use: powers of two of a MiB.
@@ -26,6 +28,7 @@ function marks(movesNow) {
     const { ctx: context, bbox } = plot;
     const [from, to] = [plot.scales.x.min, plot.scales.x.max];
     context.save();
+    context.setLineDash([]);
     for (const move of movesNow()) {
       if (move.at_s < from || move.at_s > to || move.kind === "nudge") continue;
       const x = Math.round(plot.valToPos(move.at_s, "x", true));
@@ -54,6 +57,14 @@ function arrow(context, x, top, kind) {
   context.fill();
 }
 
+// What is had, needed and meant must be seen well; a limit far above it need not be seen at all.
+function highest([, ...columns]) {
+  const of = (values) => values.reduce((most, value) => Math.max(most, value ?? 0), 0);
+  const [assigned, demand, target, maximum] = columns.map(of);
+  const most = Math.max(assigned, demand, target, MIB);
+  return HEADROOM * (maximum <= 2 * most ? Math.max(most, maximum) : most);
+}
+
 function options(width, movesNow) {
   const [grid, text] = [colour("--line"), colour("--muted")];
   const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { show: false }, font: "12px system-ui" };
@@ -61,7 +72,10 @@ function options(width, movesNow) {
     width,
     height: HEIGHT,
     cursor: { points: { size: 7 }, drag: { x: false, y: false } },
-    scales: { x: { time: true }, y: { range: (_, __, most) => [0, most > 0 ? most * 1.12 : MIB] } },
+    scales: {
+      x: { time: true, range: (_, from, to) => [Math.min(from, to - NARROWEST_S), to] },
+      y: { range: (plot) => [0, highest(plot.data)] },
+    },
     axes: [
       { ...axis, values: (_, at) => at.map((value) => timeOfDay(value).slice(0, width < 500 ? 5 : 8)), space: 90 },
       { ...axis, values: (_, at) => at.map(size), incrs: STEPS, size: 72 },
@@ -101,6 +115,10 @@ export function Chart({ columns, moves, spoken }) {
       made.destroy();
     };
   }, [colours.value]);
-  useEffect(() => plot.current.setData(columns), [columns]);
+  useEffect(() => {
+    const made = plot.current;
+    made.setData(columns);
+    if (made.cursor.left < 0) made.setLegend({ idx: columns[0].length - 1 }); // nobody points at anything
+  }, [columns]);
   return html`<div class="chart" ref=${place} role="img" aria-label=${spoken}></div>`;
 }

@@ -13,7 +13,7 @@ export const NOTHING = "–";
 export function size(bytes) {
   if (bytes === null || bytes === undefined) return NOTHING;
   if (bytes === 0) return "0";
-  const sign = bytes < 0 ? "-" : "";
+  const sign = bytes < 0 ? "\u2212" : "";
   const much = Math.abs(bytes);
   if (much < KIB) return `${sign}${much} B`;
   if (much < MIB) return `${sign}${(much / KIB).toFixed(0)} KiB`;

@@ -1,6 +1,6 @@
 // The chart of one VM: live from the stream, or older from the daemon's history where it keeps one.
-import { useEffect, useState } from "./vendor/preact-hooks.js";
-import { ask, guestPath } from "./api.js";
+import { useState } from "./vendor/preact-hooks.js";
+import { ask, guestPath, refusal } from "./api.js";
 import { Chart, CHART_FIELDS } from "./chart.js";
 import { size } from "./format.js";
 import { html } from "./html.js";
@@ -20,41 +20,46 @@ function liveColumns(name) {
   return series ? [series.column("at_s"), ...CHART_FIELDS.map((field) => series.column(field))] : null;
 }
 
-async function pastColumns(name, seconds) {
+// Gives { columns }, or { refused } where there is no history.
+async function askPast(name, seconds) {
   const since = Math.floor(Date.now() / 1000 - seconds);
-  const { status, body } = await ask("GET", guestPath(name, `/history?since_s=${since}`));
-  if (status !== 200) return null;
-  const { samples } = body;
-  return [samples.map(({ at_s }) => at_s), ...CHART_FIELDS.map((field) => samples.map((sample) => sample[field] ?? null))];
+  const answer = await ask("GET", guestPath(name, `/history?since_s=${since}`));
+  if (answer.status === 404) return { refused: "This daemon keeps no history." };
+  if (answer.status !== 200) return { refused: refusal(answer).says };
+  const { samples } = answer.body;
+  if (samples.length === 0) return { refused: "Nothing was recorded of it in this time." };
+  const column = (field) => samples.map((sample) => sample[field] ?? null);
+  return { columns: [column("at_s"), ...CHART_FIELDS.map(column)] };
+}
+
+function Periods({ period, choose }) {
+  return html`<div class="choices" role="group" aria-label="Period">
+    ${PERIODS.map(
+      ([seconds, label]) => html`<button key=${seconds} aria-pressed=${period === seconds} onClick=${() => choose(seconds)}>
+        ${label}
+      </button>`,
+    )}
+  </div>`;
 }
 
 export function GuestChart({ guest }) {
   const [period, setPeriod] = useState(LIVE);
-  const [past, setPast] = useState(null);
-  const [kept, setKept] = useState(false);
+  const [past, setPast] = useState({});
   const { name } = guest;
-  useEffect(() => {
-    pastColumns(name, PERIODS[1][0]).then((columns) => setKept(columns !== null));
-  }, [name]);
   async function choose(seconds) {
-    setPast(seconds === LIVE ? null : await pastColumns(name, seconds));
-    setPeriod(seconds);
+    const found = seconds === LIVE ? {} : await askPast(name, seconds);
+    setPast(found);
+    setPeriod(found.refused ? LIVE : seconds);
   }
   shownAt.value; // drawn anew with every pass
-  const columns = past ?? liveColumns(name);
+  const columns = past.columns ?? liveColumns(name);
   const spoken = `Memory over time. Now assigned ${size(guest.assigned_bytes)}, demand ${size(guest.demand_bytes)}, target ${size(guest.target_bytes)}.`;
   return html`<section class="panel" aria-labelledby="over-time">
     <div class="panel-head">
       <h2 id="over-time">Memory over time</h2>
-      ${kept &&
-      html`<div class="choices" role="group" aria-label="Period">
-        ${PERIODS.map(
-          ([seconds, label]) => html`<button key=${seconds} aria-pressed=${period === seconds} onClick=${() => choose(seconds)}>
-            ${label}
-          </button>`,
-        )}
-      </div>`}
+      <${Periods} period=${period} choose=${choose} />
     </div>
+    ${past.refused && html`<p class="muted" role="status">${past.refused}</p>`}
     ${columns && html`<${Chart} columns=${columns} moves=${moves.value.filter((move) => move.guest === name)} spoken=${spoken} />`}
   </section>`;
 }

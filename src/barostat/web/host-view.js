@@ -8,9 +8,9 @@ import { Sparkline } from "./sparkline.js";
 import { guests, hostPressures, hostSeries, overview } from "./store.js";
 
 const TIERS = {
-  plenty: ["Plenty", "ok", "Every VM has what it needs, and its buffer."],
-  buffers_cut: ["Tight", "low", "Every VM has what it needs; buffers are cut."],
-  demand_cut: ["Short", "warning", "VMs get less than they need, and page."],
+  plenty: ["Plenty", "ok", "Nobody waits for memory."],
+  buffers_cut: ["Tight", "low", "Needs are met; buffers are cut."],
+  demand_cut: ["Short", "warning", "VMs get less than they need."],
   short: ["Far too short", "warning", "Even minimums do not fit: stop or move a VM."],
 };
 

@@ -5,7 +5,8 @@ import { html } from "./html.js";
 import { shownAt } from "./store.js";
 import { colour, colours } from "./theme.js";
 
-const LOOKS = 180; // three minutes
+const MOST_LOOKS = 180; // three minutes
+const FEWEST_LOOKS = 20; // the width of a page that was just opened
 
 const drawers = new Map(); // canvas -> how to draw it
 const visible = new Set();
@@ -43,7 +44,7 @@ function highest(series, fields, looks) {
   return most;
 }
 
-function trace(context, series, field, { looks, width, height, most }) {
+function trace(context, series, field, { looks, span, width, height, most }) {
   context.beginPath();
   let drawing = false;
   for (let back = looks - 1; back >= 0; back--) {
@@ -52,7 +53,7 @@ function trace(context, series, field, { looks, width, height, most }) {
       drawing = false;
       continue;
     }
-    const x = width - (back * width) / (LOOKS - 1);
+    const x = width - (back * width) / (span - 1);
     const y = height - 1.5 - (value / most) * (height - 3);
     if (drawing) context.lineTo(x, y);
     else context.moveTo(x, y);
@@ -69,14 +70,15 @@ function draw(canvas, series, area, lines) {
   const context = canvas.getContext("2d");
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, width, height);
-  const looks = Math.min(series.length, LOOKS);
+  const looks = Math.min(series.length, MOST_LOOKS);
   const most = highest(series, area ? [area, ...lines] : lines, looks);
   if (looks < 2 || most <= 0) return;
-  const frame = { looks, width, height, most };
+  const span = Math.max(looks, FEWEST_LOOKS);
+  const frame = { looks, span, width, height, most };
   if (area) {
     trace(context, series, area, frame);
     context.lineTo(width, height);
-    context.lineTo(width - ((looks - 1) * width) / (LOOKS - 1), height);
+    context.lineTo(width - ((looks - 1) * width) / (span - 1), height);
     context.fillStyle = inks.area;
     context.fill();
   }
