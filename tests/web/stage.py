@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-import socket
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import uvicorn
 
 from barostat.config.settings_file import SettingsFolder
 from barostat.core.policy import Policy
@@ -23,10 +20,14 @@ from barostat.host.brake import Stage as BrakeStage
 from barostat.host.host import HostReport
 from barostat.host.memory import Memory
 from barostat.hypervisors.simulated import Character, SimulatedHypervisor, SimulatedSpec
+from barostat.service.account_routes import add_account_routes
 from barostat.service.app import create_app
-from barostat.service.connections import ImpatientProtocol
 from barostat.service.desk import LocalDesk
+from barostat.service.doorkeeper import Doorkeeper
+from barostat.service.self_signed import make_self_signed
+from barostat.service.server import ApiServer, Tcp
 from barostat.service.stream import TickStream, add_stream_route
+from barostat.service.tokens import Granted, TokenStore
 from barostat.service.web import add_web_routes
 from barostat.units import GIB, MIB
 
@@ -54,8 +55,19 @@ CAST = (
     Actor(name="db", least_mib=1900, most_mib=2300, period_s=90, boot_mib=2048),
     Actor(name="build-7", least_mib=150, most_mib=3400, period_s=70),
     Actor(name="mail", least_mib=500, most_mib=560),
-    Actor(name="cache", least_mib=1400, most_mib=1500, boot_mib=1536, settings='minimum = "512MiB"\nmaximum = "1536MiB"\n'),  # fmt: skip  # noqa: E501
-    Actor(name="small", least_mib=900, most_mib=1100, settings='minimum = "256MiB"\nmaximum = "1GiB"\n'),  # fmt: skip  # noqa: E501
+    Actor(
+        name="cache",
+        least_mib=1400,
+        most_mib=1500,
+        boot_mib=1536,
+        settings='minimum = "512MiB"\nmaximum = "1536MiB"\n',
+    ),
+    Actor(
+        name="small",
+        least_mib=900,
+        most_mib=1100,
+        settings='minimum = "256MiB"\nmaximum = "1GiB"\n',
+    ),
     Actor(name="idle", least_mib=60, most_mib=70),
     Actor(name="silent", least_mib=200, most_mib=200, character=Character.DEAF),
     Actor(name="legacy", least_mib=400, most_mib=400, settings=""),
@@ -78,12 +90,13 @@ class Stage:
         )  # fmt: skip
         self.control = Control(self.balancer, self.hypervisor, settings)
         self.stream = TickStream(self.control, report=lambda: _report(capacity_bytes))
+        self.doorkeeper = Doorkeeper(TokenStore(folder / "tokens.json"))
         self.stop = asyncio.Event()
         self.port = 0
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}/"
+        return f"https://127.0.0.1:{self.port}/"
 
     def _enter(self, actor: Actor) -> None:
         self.hypervisor.add(
@@ -108,28 +121,32 @@ class Stage:
             used = actor.least_mib + (actor.most_mib - actor.least_mib) * swing
             self.hypervisor.guests[actor.name].use(int(used) * MIB)
 
+    def token(self, role: Granted) -> str:
+        """Make a token to log in with."""
+        secret, _ = self.doorkeeper.tokens.create(role=role, name=None, lasts_s=None)
+        return secret
+
     @asynccontextmanager
     async def serving(self, *, port: int = 0) -> AsyncIterator[Stage]:
         """Balance and serve until the body ends."""
         app = create_app(LocalDesk(self.control))
+        add_account_routes(app, self.doorkeeper)
         add_stream_route(app, self.stream)
         add_web_routes(app)
-        config = uvicorn.Config(
-            app, http=ImpatientProtocol, lifespan="off", log_config=None,
-            timeout_graceful_shutdown=2,
-        )  # fmt: skip
-        server = uvicorn.Server(config)
-        bound = socket.create_server(("127.0.0.1", port))
-        self.port = bound.getsockname()[1]
+        files = await asyncio.to_thread(make_self_signed, self.folder)
+        tcp = Tcp(address="127.0.0.1", port=port, files=files)
+        socket = self.folder / "run" / "api.sock"
+        server = ApiServer(app, self.doorkeeper, socket=socket, group=None, tcp=tcp)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.balancer.run(self.stop))
-            tasks.create_task(server._serve(sockets=[bound]))  # the rest of `serve` is about signals
+            tasks.create_task(server.run(self.stop))
+            await server.ready.wait()
+            self.port = server.port or 0
             try:
                 yield self
             finally:
                 self.stop.set()
                 self.stream.close()
-                server.should_exit = True
 
 
 def _report(capacity_bytes: int) -> HostReport:

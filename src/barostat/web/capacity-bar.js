@@ -35,11 +35,11 @@ function needed(guest) {
 function Part({ guest, total }) {
   const tip = `${guest.name}: has ${size(guest.promised_bytes)}, needs ${size(guest.demand_bytes)}`;
   const share = (100 * needed(guest)) / guest.promised_bytes;
-  return html`<a class="part part-${TONES[guest.status]}" href=${guestAddress(guest.name)} title=${tip} tabindex="-1"
+  return html`<span class="part part-guest part-${TONES[guest.status]}" data-guest=${guest.name} title=${tip}
     style=${{ flexGrow: String(guest.promised_bytes / total) }}>
     <span class="part-needed" style=${{ width: `${share}%` }}></span>
     <span class="part-name">${guest.name}</span>
-  </a>`;
+  </span>`;
 }
 
 function Rest({ kind, name, bytes, total }) {
@@ -48,6 +48,12 @@ function Rest({ kind, name, bytes, total }) {
 
 function Legend({ kind, name, bytes }) {
   return html`<li><span class="swatch part-${kind}" aria-hidden="true"></span><b>${size(bytes)}</b> ${name}</li>`;
+}
+
+// A short cut for who points at it; the table below has the same links for everybody.
+function follow(event) {
+  const part = event.target.closest("[data-guest]");
+  if (part) location.hash = guestAddress(part.dataset.guest);
 }
 
 export function CapacityBar() {
@@ -72,7 +78,7 @@ export function CapacityBar() {
         ${size(seen.host.capacity_bytes)} for VMs, ${percent(promised / seen.host.capacity_bytes)} promised
       </span>
     </div>
-    <div class="bar" role="img" aria-label=${spoken}>
+    <div class="bar" role="img" aria-label=${spoken} onClick=${follow}>
       ${wide.map((guest) => html`<${Part} key=${guest.name} guest=${guest} total=${total} />`)}
       ${narrowBytes > 0 &&
       html`<${Rest} kind="narrow" name=${`in ${narrow.length} small VMs`} bytes=${narrowBytes} total=${total} />`}

@@ -134,7 +134,7 @@ function Filters() {
 export function GuestTable() {
   return html`<section class="panel guests" aria-labelledby="guests">
     <div class="panel-head"><h2 id="guests">VMs</h2><${Filters} /></div>
-    <div class="scroll" tabindex="0" role="region" aria-labelledby="guests">
+    <div class="scroll" tabindex="0" role="group" aria-label="Table of VMs">
       <table>
         <thead>
           <tr>${COLUMNS.map((column) => html`<${Heading} key=${column.id} ...${column} />`)}</tr>

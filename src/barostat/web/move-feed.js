@@ -42,8 +42,10 @@ export function MoveFeed({ guest }) {
     <div class="panel-head"><h2 id="moves">${observing ? "Moves it would make" : "Moves"}</h2></div>
     ${all.length === 0
       ? html`<p class="empty">${guest ? "Nothing was moved lately." : "Nothing was moved lately: everybody has what it should."}</p>`
-      : html`<ol class="scroll" tabindex="0" role="region" aria-labelledby="moves">
-          ${all.slice(0, SHOWN).map((move) => html`<${Move} key=${`${move.at_s} ${move.guest}`} move=${move} />`)}
-        </ol>`}
+      : html`<div class="scroll" tabindex="0" role="group" aria-label="The last moves">
+          <ol>
+            ${all.slice(0, SHOWN).map((move) => html`<${Move} key=${`${move.at_s} ${move.guest}`} move=${move} />`)}
+          </ol>
+        </div>`}
   </section>`;
 }
