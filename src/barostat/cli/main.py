@@ -27,6 +27,10 @@ from barostat.errors import BarostatError, InputError
 __all__ = ["cli", "main"]
 
 _COMMANDS: Final = {
+    "completion": (
+        "barostat.cli.completion",
+        "Print the script that has a shell complete words and VMs' names.",
+    ),
     "config": ("barostat.cli.config", "See and check the daemon's configuration."),
     "daemon": ("barostat.daemon.command", "Balance the memory of this host's VMs until stopped."),
     "demo": ("barostat.cli.demo", "Boot three guests and watch memory move between them."),
