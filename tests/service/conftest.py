@@ -86,11 +86,11 @@ class Daemon:
 
     @asynccontextmanager
     async def serving(
-        self, *, group: str | None = None, tcp: Tcp | None = None
+        self, *, group: str | None = None, tcp: Tcp | None = None, deadline_s: float = 20.0
     ) -> AsyncIterator[ApiServer]:
         """Serve the API until the body ends."""
         server, stop = self.server(group=group, tcp=tcp), asyncio.Event()
-        async with asyncio.TaskGroup() as tasks, asyncio.timeout(20):
+        async with asyncio.TaskGroup() as tasks, asyncio.timeout(deadline_s):
             serving = tasks.create_task(server.run(stop))
             tasks.create_task(self.history.run(stop))
             ready = tasks.create_task(server.ready.wait())

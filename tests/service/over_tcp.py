@@ -84,9 +84,9 @@ class OverTcp:
 
 
 @asynccontextmanager
-async def serving_over_tcp(daemon: Daemon) -> AsyncIterator[OverTcp]:
+async def serving_over_tcp(daemon: Daemon, *, deadline_s: float = 20.0) -> AsyncIterator[OverTcp]:
     """Serve on TCP, at a port of the kernel's choice."""
     authority = make_authority(daemon.folder)
     tcp = Tcp(address="127.0.0.1", port=0, files=authority.files)
-    async with daemon.serving(tcp=tcp) as server:
+    async with daemon.serving(tcp=tcp, deadline_s=deadline_s) as server:
         yield OverTcp(daemon, server, authority)

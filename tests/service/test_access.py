@@ -126,18 +126,19 @@ async def test_a_token_that_is_not_good_is_refused(tcp: OverTcp, shown: str) -> 
     assert_problem(answer, 401)
 
 
-async def test_wrong_tokens_from_one_address_are_looked_at_only_so_often(tcp: OverTcp) -> None:
+async def test_who_goes_on_with_wrong_tokens_is_told_to_wait_and_others_are_not(
+    tcp: OverTcp,
+) -> None:
     async with tcp.client() as client:
         wrong = [
-            (await client.get("/v1/health", headers={"authorization": "Bearer x"})).status_code
-            for _ in range(12)
+            await client.get("/v1/health", headers={"authorization": "Bearer x"}) for _ in range(12)
         ]
         right = {"authorization": f"Bearer {tcp.token('viewer')}"}
         late = await client.get("/v1/health", headers=right)
 
-    assert wrong == [401] * 10 + [429] * 2
-    assert late.status_code == 429
-    assert 0 < int(late.headers["retry-after"]) <= 60
+    assert [answer.status_code for answer in wrong] == [401] * 10 + [429] * 2
+    assert 0 < int(wrong[-1].headers["retry-after"]) <= 60
+    assert late.status_code == 200
 
 
 async def test_a_revoked_token_opens_nothing_any_more(tcp: OverTcp) -> None:

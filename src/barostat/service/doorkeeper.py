@@ -91,7 +91,10 @@ class Doorkeeper:
         return Caller(role=role, way=Way.SOCKET, name=name, uid=peer.uid, origin=SOCKET)
 
     async def by_token(self, secret: str, peer: RemotePeer) -> Caller | Refusal:
-        """Find out whose token it is; the fault of a wrong one is noted."""
+        """Find out whose token it is. A good one is good, however many wrong ones came before."""
+        token = await self._token(digest_of(secret)) if len(secret) <= LONGEST_WORD else None
+        if token is not None:
+            return _caller(token, Way.TOKEN, peer)
         wait_s = self._patience.wait_s(peer.address)
         if wait_s:
             return Refusal(
@@ -100,11 +103,8 @@ class Doorkeeper:
                 hint=f"try again in {wait_s} s; `barostat token list` shows which tokens are good",
                 headers={"retry-after": str(wait_s)},
             )
-        token = await self._token(digest_of(secret)) if len(secret) <= LONGEST_WORD else None
-        if token is None:
-            self._patience.wrong(peer.address)
-            return _unknown("the token is not good: it is wrong, expired or revoked")
-        return _caller(token, Way.TOKEN, peer)
+        self._patience.wrong(peer.address)
+        return _unknown("the token is not good: it is wrong, expired or revoked")
 
     async def _by_session(self, word: str, peer: RemotePeer) -> Caller | Refusal:
         digest = self.sessions.find(word) if len(word) <= LONGEST_WORD else None

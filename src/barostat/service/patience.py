@@ -1,7 +1,7 @@
-"""Patience with wrong tokens: some from one address, then none are looked at for a while.
+"""Patience with wrong tokens: some from one address, and then its sender is told to wait.
 
-No guess would ever be right. It keeps a program with an old token, or somebody who tries his luck,
-from filling the log and keeping the daemon busy.
+No guess would ever be right: a token is 256 random bits. It tells a program with an old token to
+slow down, and never shuts out who has a good one and shares its address.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Patience:
         self._wrong: OrderedDict[str, list[float]] = OrderedDict()
 
     def wait_s(self, address: str) -> int:
-        """Say for how long no token from an address is looked at; 0: it is now."""
+        """Say how long who sends wrong tokens from an address should wait; 0: not yet."""
         times = self._recent(_network(address))
         return math.ceil(times[0] + WINDOW_S - self._clock()) if len(times) >= MOST_WRONG else 0
 
