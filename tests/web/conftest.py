@@ -16,6 +16,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, ViewportSize, async_playwright
 
 from barostat.lab.packages import ensure_packages, find_command
+from barostat.service.doorkeeper import Doorkeeper
 from barostat.service.tokens import Granted
 from barostat.units import GIB
 
@@ -87,10 +88,17 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 
 @asynccontextmanager
 async def playing(
-    folder: Path, cast: Sequence[Actor] = CAST, *, capacity_bytes: int = 13 * GIB
+    folder: Path,
+    cast: Sequence[Actor] = CAST,
+    *,
+    capacity_bytes: int = 13 * GIB,
+    port: int = 0,
+    doorkeeper: Doorkeeper | None = None,
 ) -> AsyncIterator[Stage]:
-    """Play VMs and serve their page."""
-    async with Stage(folder, cast, capacity_bytes=capacity_bytes).serving() as stage:
+    """Play VMs and serve their page; to those whom a doorkeeper knows already, if one is given."""
+    folder.mkdir(exist_ok=True)
+    made = Stage(folder, cast, capacity_bytes=capacity_bytes, doorkeeper=doorkeeper)
+    async with made.serving(port=port) as stage:
         yield stage
 
 

@@ -77,7 +77,14 @@ CAST = (
 class Stage:
     """The VMs, the balancer over them, and its page."""
 
-    def __init__(self, folder: Path, cast: Sequence[Actor] = CAST, *, capacity_bytes: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        cast: Sequence[Actor] = CAST,
+        *,
+        capacity_bytes: int,
+        doorkeeper: Doorkeeper | None = None,
+    ) -> None:
         self.folder = folder
         self.hypervisor = SimulatedHypervisor(time.monotonic)
         self._cast = cast
@@ -90,7 +97,7 @@ class Stage:
         )  # fmt: skip
         self.control = Control(self.balancer, self.hypervisor, settings)
         self.stream = TickStream(self.control, report=lambda: _report(capacity_bytes))
-        self.doorkeeper = Doorkeeper(TokenStore(folder / "tokens.json"))
+        self.doorkeeper = doorkeeper or Doorkeeper(TokenStore(folder / "tokens.json"))
         self.stop = asyncio.Event()
         self.port = 0
 

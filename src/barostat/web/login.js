@@ -26,7 +26,7 @@ export function LoginView() {
       makes one.
     </p>
     <label for="token">Token</label>
-    <input id="token" name="token" type="password" autocomplete="current-password" required spellcheck="false"
+    <input id="token" name="token" type="password" autocomplete="current-password" required spellcheck=${false}
       aria-invalid=${refused !== null} aria-describedby=${refused ? "login-refused" : undefined} />
     ${refused &&
     html`<p class="refused" id="login-refused" role="alert">${capital(refused.says)}. ${capital(refused.hint)}</p>`}

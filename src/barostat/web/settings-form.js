@@ -64,7 +64,7 @@ function Field({ field, view, draft, setDraft, faults, locked }) {
   const force = view.in_force?.[key];
   return html`<div class="field">
     <label for=${key}>${name}${unit ? ` (${unit})` : ""}</label>
-    <input id=${key} autocomplete="off" spellcheck="false" inputmode=${isSize(field) ? "text" : "numeric"}
+    <input id=${key} autocomplete="off" spellcheck=${false} inputmode=${isSize(field) ? "text" : "numeric"}
       value=${draft[key] ?? shown(field, view.written?.[key])} placeholder=${shown(field, force)}
       readonly=${fixed || locked} aria-invalid=${wrong} aria-describedby="${key}-rule"
       onInput=${(event) => setDraft({ ...draft, [key]: event.currentTarget.value })} />
