@@ -48,6 +48,9 @@ bench: $(READY) ## measure and print; one of them with BENCH=name
 
 docs: $(READY) ## write the references in docs/ from the program, and check all pages
 	$(BIN)/python tools/reference.py
+	$(BIN)/python tools/words.py
+	$(BIN)/python tools/manpages.py
+	$(BIN)/python tools/schemas.py
 	$(BIN)/python -m tools.dashboards
 	$(PYTEST) tests/docs
 
