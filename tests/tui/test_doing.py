@@ -176,8 +176,11 @@ async def test_details_tell_all_about_a_vm_and_follow_it(world: World) -> None:
         world.hypervisor.guests["web"].die()
         await world.look()
         await seen(pilot, "web is not seen now: it does not run.")
-        await pilot.press("q")
         await seen(pilot, "barostat top 2 VMs")
+        world.cut()
+        await seen(pilot, "no daemon runs at /run/test.sock: trying again")
+        await pilot.press("q")
+        await seen(pilot, "VM▲")
 
 
 async def test_details_of_a_vm_without_settings_say_how_it_gets_them(world: World) -> None:

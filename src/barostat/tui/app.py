@@ -112,18 +112,18 @@ class TopApp(App[None]):
 
     def _draw_title(self) -> None:
         """Say who is asked, and how old the figures are where that matters."""
-        title = self.screen_stack[0].query_one("#title", Static)
+        for screen in self.screen_stack:
+            for title in screen.query("#title").results(Static):
+                title.update(self._title())
+
+    def _title(self) -> Text:
         age_s = time.monotonic() - self._seen_at_s
         if self._trouble is not None:
             lost = f" {self._trouble.message}: trying again; what is shown is {age_s:.0f} s old "
-            title.update(Text(lost, style=f"bold reverse {RED}"))
-        elif age_s > LATE_S:
+            return Text(lost, style=f"bold reverse {RED}")
+        if age_s > LATE_S:
             old = f" no look for {age_s:.0f} s: what is shown is old "
-            title.update(Text(old, style=f"bold reverse {YELLOW}"))
-        else:
-            title.update(self._title())
-
-    def _title(self) -> Text:
+            return Text(old, style=f"bold reverse {YELLOW}")
         drawn = Text("barostat top", style="bold", no_wrap=True, overflow="ellipsis")
         if self._seen is not None:
             drawn.append("  ").append_text(host.count_line(self._seen.overview))
@@ -168,6 +168,7 @@ class TopApp(App[None]):
         guest = self._chosen()
         if guest is not None and self._seen is not None:
             self.push_screen(Details(guest.name, self._trails, self._seen))
+            self.call_after_refresh(self._draw_title)
 
     def action_help(self) -> None:
         """Say what the keys do."""

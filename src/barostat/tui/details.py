@@ -38,7 +38,8 @@ class Details(Screen[None]):
         self._seen = seen
 
     def compose(self) -> ComposeResult:
-        """Lay out one long page."""
+        """Lay out one long page below the title that all screens have."""
+        yield Static(id="title")
         with VerticalScroll(id="page"):
             yield Static(self._page(), id="details")
         yield Footer(show_command_palette=False)
