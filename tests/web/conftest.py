@@ -94,10 +94,11 @@ async def playing(
     capacity_bytes: int = 13 * GIB,
     port: int = 0,
     doorkeeper: Doorkeeper | None = None,
+    moving: bool = True,
 ) -> AsyncIterator[Stage]:
     """Play VMs and serve their page; to those whom a doorkeeper knows already, if one is given."""
     folder.mkdir(exist_ok=True)
-    made = Stage(folder, cast, capacity_bytes=capacity_bytes, doorkeeper=doorkeeper)
+    made = Stage(folder, cast, capacity_bytes=capacity_bytes, doorkeeper=doorkeeper, moving=moving)
     async with made.serving(port=port) as stage:
         yield stage
 

@@ -15,6 +15,7 @@ from barostat.core.policy import Policy
 from barostat.engine.control import Control
 from barostat.engine.loop import Balancer, Tick
 from barostat.engine.observe import FixedCapacity
+from barostat.history.history import History
 from barostat.host.accounts import Accounts
 from barostat.host.brake import Stage as BrakeStage
 from barostat.host.host import HostReport
@@ -84,6 +85,7 @@ class Stage:
         *,
         capacity_bytes: int,
         doorkeeper: Doorkeeper | None = None,
+        moving: bool = True,
     ) -> None:
         self.folder = folder
         self.hypervisor = SimulatedHypervisor(time.monotonic)
@@ -92,12 +94,17 @@ class Stage:
             self._enter(actor)
         settings = SettingsFolder(folder)
         self.balancer = Balancer(
-            self.hypervisor, settings, FixedCapacity(capacity_bytes),
-            policy=Policy(settle_s=2.0), on_tick=self._on_tick,
-        )  # fmt: skip
-        self.control = Control(self.balancer, self.hypervisor, settings)
+            self.hypervisor,
+            settings,
+            FixedCapacity(capacity_bytes),
+            policy=Policy(settle_s=2.0),
+            on_tick=self._on_tick,
+            moving=moving,
+        )
+        self.control = Control(self.balancer, self.hypervisor, settings, moving=moving)
         self.stream = TickStream(self.control, report=lambda: _report(capacity_bytes))
         self.doorkeeper = doorkeeper or Doorkeeper(TokenStore(folder / "tokens.json"))
+        self.history = History(folder / "history.sqlite")
         self.stop = asyncio.Event()
         self.port = 0
 
@@ -119,6 +126,7 @@ class Stage:
     def _on_tick(self, tick: Tick) -> None:
         self.control.on_tick(tick)
         self.stream.on_tick(tick)
+        self.history.record(tick)
         self.play(tick.snapshot.now_s)
 
     def play(self, now_s: float) -> None:
@@ -136,7 +144,7 @@ class Stage:
     @asynccontextmanager
     async def serving(self, *, port: int = 0) -> AsyncIterator[Stage]:
         """Balance and serve until the body ends."""
-        app = create_app(LocalDesk(self.control))
+        app = create_app(LocalDesk(self.control, self.history))
         add_account_routes(app, self.doorkeeper)
         add_stream_route(app, self.stream)
         add_web_routes(app)
@@ -145,6 +153,7 @@ class Stage:
         socket = self.folder / "run" / "api.sock"
         server = ApiServer(app, self.doorkeeper, socket=socket, group=None, tcp=tcp)
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.history.run(self.stop))
             tasks.create_task(self.balancer.run(self.stop))
             tasks.create_task(server.run(self.stop))
             await server.ready.wait()

@@ -63,6 +63,19 @@ async def test_a_vms_page_says_how_it_stands_over_time_and_why(visitor: Visitor)
     await visitor.picture("guest-light", whole=True)
 
 
+async def test_older_times_come_from_the_history(visitor: Visitor) -> None:
+    page = await visitor.visit("guests/db")
+    await expect(page.locator(".move")).not_to_have_count(0)
+    an_hour = page.get_by_role("button", name="1 h")
+    await an_hour.click()
+    await expect(an_hour).to_have_attribute("aria-pressed", "true")
+
+    await expect(page.locator(".u-legend")).to_contain_text(re.compile(r"Assigned.*\d+ MiB"))
+    await visitor.picture("guest-past")
+    await page.get_by_role("button", name="Live", exact=True).click()
+    await expect(an_hour).to_have_attribute("aria-pressed", "false")
+
+
 async def test_an_edit_takes_effect_and_says_what_it_did(visitor: Visitor) -> None:
     page = await visitor.visit("guests/web-1")
     await page.get_by_label("Weight").fill("7000")
@@ -180,6 +193,15 @@ async def test_a_phone_shows_it_without_scrolling_sideways(browser: Browser, sta
         page = await visitor.visit()
         table = page.locator(".guests .scroll")
         assert await table.evaluate("(table) => table.scrollWidth - table.clientWidth") <= 0
+
+
+async def test_doctors_findings_say_what_to_do(visitor: Visitor) -> None:
+    page = await visitor.visit("doctor")
+
+    finding = page.locator(".finding", has_text="silent").first
+    await expect(finding).to_contain_text("What to do")
+    await expect(page.locator("summary")).to_contain_text("found all well")
+    await visitor.picture("doctor")
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

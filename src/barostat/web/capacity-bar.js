@@ -32,13 +32,34 @@ function needed(guest) {
   return Math.min(guest.promised_bytes, guest.demand_bytes ?? guest.promised_bytes);
 }
 
-function Part({ guest, total }) {
-  const tip = `${guest.name}: has ${size(guest.promised_bytes)}, needs ${size(guest.demand_bytes)}`;
-  const share = (100 * needed(guest)) / guest.promised_bytes;
-  return html`<span class="part part-guest part-${TONES[guest.status]}" data-guest=${guest.name} title=${tip}
-    style=${{ flexGrow: String(guest.promised_bytes / total) }}>
-    <span class="part-needed" style=${{ width: `${share}%` }}></span>
-    <span class="part-name">${guest.name}</span>
+function sum(list, value) {
+  return list.reduce((total, item) => total + value(item), 0);
+}
+
+// The VMs, those too narrow to be told apart as one part for each status.
+function parts(all, total) {
+  const isWide = (guest) => guest.promised_bytes / total >= NARROWEST;
+  const wide = all.filter(isWide).map((guest) => ({ name: guest.name, guest: guest.name, of: [guest] }));
+  const narrow = Object.keys(TONES).map((status) => {
+    const of = all.filter((guest) => guest.status === status && !isWide(guest));
+    return { name: `${of.length} VMs`, of };
+  });
+  return [...wide, ...narrow.filter(({ of }) => of.length > 0)]
+    .map((part) => ({
+      ...part,
+      status: part.of[0].status,
+      has: sum(part.of, (guest) => guest.promised_bytes),
+      needs: sum(part.of, needed),
+    }))
+    .sort((one, other) => other.has - one.has || one.name.localeCompare(other.name));
+}
+
+function Part({ name, guest, status, has, needs, total }) {
+  const tip = `${name}: ${size(has)}, needed ${size(needs)}`;
+  return html`<span class="part part-${TONES[status]} ${guest ? "part-guest" : ""}" data-guest=${guest} title=${tip}
+    style=${{ flexGrow: String(has / total) }}>
+    <span class="part-needed" style=${{ width: `${(100 * needs) / has}%` }}></span>
+    <span class="part-name">${name}</span>
   </span>`;
 }
 
@@ -61,13 +82,9 @@ export function CapacityBar() {
   const rest = others(seen, box.value);
   const all = seen.guests.filter((guest) => guest.promised_bytes > 0);
   const promised = Math.max(seen.host.promised_bytes, 1);
-  const total = promised + rest.reduce((sum, [, , bytes]) => sum + bytes, 0);
-  const wide = all.filter((guest) => guest.promised_bytes / total >= NARROWEST);
-  wide.sort((one, other) => other.promised_bytes - one.promised_bytes || one.name.localeCompare(other.name));
-  const narrow = all.filter((guest) => guest.promised_bytes / total < NARROWEST);
-  const narrowBytes = narrow.reduce((sum, guest) => sum + guest.promised_bytes, 0);
-  const need = all.reduce((sum, guest) => sum + needed(guest), 0);
-  const aside = promised - all.reduce((sum, guest) => sum + guest.promised_bytes, 0);
+  const total = promised + sum(rest, ([, , bytes]) => bytes);
+  const need = sum(all, needed);
+  const aside = promised - sum(all, (guest) => guest.promised_bytes);
   const spoken = `VMs have ${size(promised)} and need ${size(need)} of it; ${rest
     .map(([, name, bytes]) => `${size(bytes)} ${name}`)
     .join(", ")}.`;
@@ -79,9 +96,7 @@ export function CapacityBar() {
       </span>
     </div>
     <div class="bar" role="img" aria-label=${spoken} onClick=${follow}>
-      ${wide.map((guest) => html`<${Part} key=${guest.name} guest=${guest} total=${total} />`)}
-      ${narrowBytes > 0 &&
-      html`<${Rest} kind="narrow" name=${`in ${narrow.length} small VMs`} bytes=${narrowBytes} total=${total} />`}
+      ${parts(all, total).map((part) => html`<${Part} key=${`${part.name} ${part.status}`} ...${part} total=${total} />`)}
       ${aside > 0 && html`<${Rest} kind="aside" name="set aside for VMs about to start" bytes=${aside} total=${total} />`}
       ${rest.map(([kind, name, bytes]) => html`<${Rest} key=${kind} kind=${kind} name=${name} bytes=${bytes} total=${total} />`)}
     </div>

@@ -2,12 +2,14 @@
 import uPlot from "./vendor/uplot.js";
 import { useEffect, useRef } from "./vendor/preact-hooks.js";
 import { html } from "./html.js";
-import { size, timeOfDay } from "./format.js";
+import { dayAndTime, size, timeOfDay } from "./format.js";
 import { colour, colours } from "./theme.js";
 
 const HEIGHT = 280;
 const NARROWEST_S = 60; // a page that was just opened fills up from the right
 const HEADROOM = 1.15;
+const HOUR_S = 3600;
+const DAY_S = 24 * HOUR_S;
 const MIB = 2 ** 20;
 
 // Ticks at sizes that people use: powers of two of a MiB.
@@ -65,6 +67,12 @@ function highest([, ...columns]) {
   return HEADROOM * (maximum <= 2 * most ? Math.max(most, maximum) : most);
 }
 
+function when({ scales: { x } }, at) {
+  const span = x.max - x.min;
+  if (span > DAY_S) return dayAndTime(at);
+  return span > HOUR_S / 2 ? timeOfDay(at).slice(0, 5) : timeOfDay(at);
+}
+
 function options(width, movesNow) {
   const [grid, text] = [colour("--line"), colour("--muted")];
   const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { show: false }, font: "12px system-ui" };
@@ -77,11 +85,11 @@ function options(width, movesNow) {
       y: { range: (plot) => [0, highest(plot.data)] },
     },
     axes: [
-      { ...axis, values: (_, at) => at.map((value) => timeOfDay(value).slice(0, width < 500 ? 5 : 8)), space: 90 },
+      { ...axis, values: (plot, at) => at.map((value) => when(plot, value)), space: 90 },
       { ...axis, values: (_, at) => at.map(size), incrs: STEPS, size: 72 },
     ],
     series: [
-      { label: "Time", value: (_, at) => (at === null ? "–" : timeOfDay(at)) },
+      { label: "Time", value: (plot, at) => (at === null ? "–" : when(plot, at)) },
       ...LINES.map(({ label, ink, width: thick, dash, fill }) => ({
         label,
         dash,

@@ -69,6 +69,14 @@ export function timeOfDay(epochSeconds) {
   return clock.format(new Date(epochSeconds * 1000));
 }
 
+const calendar = new Intl.DateTimeFormat(undefined, {
+  day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23",
+});
+
+export function dayAndTime(epochSeconds) {
+  return calendar.format(new Date(epochSeconds * 1000));
+}
+
 export function capital(sentence) {
   return sentence.charAt(0).toUpperCase() + sentence.slice(1);
 }

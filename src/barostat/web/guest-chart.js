@@ -7,6 +7,7 @@ import { html } from "./html.js";
 import { guestSeries, moves, shownAt } from "./store.js";
 
 const LIVE = 0;
+const MOST_MARKS = 200; // more would be a wall
 const PERIODS = [
   [LIVE, "Live"],
   [3600, "1 h"],
@@ -20,16 +21,21 @@ function liveColumns(name) {
   return series ? [series.column("at_s"), ...CHART_FIELDS.map((field) => series.column(field))] : null;
 }
 
-// Gives { columns }, or { refused } where there is no history.
+// Gives { columns, moves }, or { refused } where the daemon has nothing of that time.
 async function askPast(name, seconds) {
   const since = Math.floor(Date.now() / 1000 - seconds);
-  const answer = await ask("GET", guestPath(name, `/history?since_s=${since}`));
-  if (answer.status === 404) return { refused: "This daemon keeps no history." };
-  if (answer.status !== 200) return { refused: refusal(answer).says };
-  const { samples } = answer.body;
-  if (samples.length === 0) return { refused: "Nothing was recorded of it in this time." };
-  const column = (field) => samples.map((sample) => sample[field] ?? null);
-  return { columns: [column("at_s"), ...CHART_FIELDS.map(column)] };
+  const [samples, decisions] = await Promise.all([
+    ask("GET", guestPath(name, `/history?since_s=${since}`)),
+    ask("GET", `/v1/moves?guest=${encodeURIComponent(name)}&since_s=${since}&limit=${MOST_MARKS}`),
+  ]);
+  const refused = [samples, decisions].find((answer) => answer.status !== 200);
+  if (refused) return { refused: refusal(refused).says };
+  if (samples.body.samples.length === 0) return { refused: "Nothing was recorded of it in this time." };
+  const column = (field) => samples.body.samples.map((sample) => sample[field] ?? null);
+  return {
+    columns: [column("at_s"), ...CHART_FIELDS.map(column)],
+    moves: decisions.body.decisions.filter(({ kind }) => kind !== null),
+  };
 }
 
 function Periods({ period, choose }) {
@@ -60,6 +66,6 @@ export function GuestChart({ guest }) {
       <${Periods} period=${period} choose=${choose} />
     </div>
     ${past.refused && html`<p class="muted" role="status">${past.refused}</p>`}
-    ${columns && html`<${Chart} columns=${columns} moves=${moves.value.filter((move) => move.guest === name)} spoken=${spoken} />`}
+    ${columns && html`<${Chart} columns=${columns} moves=${past.moves ?? moves.value.filter((move) => move.guest === name)} spoken=${spoken} />`}
   </section>`;
 }

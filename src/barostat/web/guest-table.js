@@ -99,7 +99,7 @@ class Row extends Component {
       <td class="col-pressure">
         ${pressed}
         <span class="meter meter-${status === "-" ? "unjudged" : status.toLowerCase()}" aria-hidden="true">
-          <span style=${{ width: `${Math.min(pressure ?? 0, 1) * 100}%` }}></span>
+          <span style=${{ transform: `scaleX(${Math.min(pressure ?? 0, 1)})` }}></span>
         </span>
       </td>
       <td class="col-target">${target}</td>
