@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.played_daemon import PlayedDaemon
+from tests.cli.played_qemu import PlayedQemu
 
 BAROSTAT = Path(sys.executable).parent / "barostat"
 PATIENCE_S = 30.0
@@ -123,7 +124,21 @@ def test_no_color_is_none_at_all(socket: Path) -> None:
     assert b";38;" not in top.shown
 
 
-def test_a_daemon_that_is_not_there_ends_it_in_words(tmp_path: Path) -> None:
+def test_without_a_daemon_it_looks_every_second_itself(tmp_path: Path) -> None:
+    with (
+        PlayedQemu(tmp_path / "web.qmp", available_mib=20),
+        terminal("--qmp", tmp_path, "--capacity", "2GiB") as top,
+    ):
+        top.until(b"1 VM")
+        top.until(b"a direct look")
+        top.until(b"nothing is moved")
+        with PlayedQemu(tmp_path / "late.qmp", available_mib=400):
+            top.until(b"2 VMs")
+            os.write(top.screen, b"q")
+            assert top.ended() == 0
+
+
+def test_vms_that_are_not_there_end_it_in_words(tmp_path: Path) -> None:
     (tmp_path / "vms").mkdir()
     with terminal("--qmp", tmp_path / "vms") as top:
         assert top.ended() == 2

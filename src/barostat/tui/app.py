@@ -94,9 +94,10 @@ class TopApp(App[None]):
                     self._trouble = found
                     self._draw_title()
                 else:
-                    self._show(found)
+                    self.show(found)
 
-    def _show(self, seen: Seen) -> None:
+    def show(self, seen: Seen) -> None:
+        """Show what was seen last."""
         self._seen, self._trouble = seen, None
         self._seen_at_s = time.monotonic() - seen.overview.host.age_s
         self._trails.note(seen.overview.guests, now_s=self._seen_at_s)
