@@ -25,13 +25,13 @@ const LINES = [
 
 export const CHART_FIELDS = LINES.map(({ field }) => field);
 
-function marks(movesNow) {
+function marks(newest) {
   return (plot) => {
     const { ctx: context, bbox } = plot;
     const [from, to] = [plot.scales.x.min, plot.scales.x.max];
     context.save();
     context.setLineDash([]);
-    for (const move of movesNow()) {
+    for (const move of newest().moves) {
       if (move.at_s < from || move.at_s > to || move.kind === "nudge") continue;
       const x = Math.round(plot.valToPos(move.at_s, "x", true));
       const ink = colour(move.kind === "grow" ? "--grow" : move.kind === "shrink" ? "--shrink" : "--muted");
@@ -73,7 +73,13 @@ function when({ scales: { x } }, at) {
   return span > HOUR_S / 2 ? timeOfDay(at).slice(0, 5) : timeOfDay(at);
 }
 
-function options(width, movesNow) {
+function extent(at, { span }) {
+  const to = at.at(-1);
+  return [span ? to - span : Math.min(at[0], to - NARROWEST_S), to];
+}
+
+// `newest` gives the moves to mark, and how long the time is that is shown, 0 for all there is.
+function options(width, newest) {
   const [grid, text] = [colour("--line"), colour("--muted")];
   const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { show: false }, font: "12px system-ui" };
   return {
@@ -81,7 +87,7 @@ function options(width, movesNow) {
     height: HEIGHT,
     cursor: { points: { size: 7 }, drag: { x: false, y: false } },
     scales: {
-      x: { time: true, range: (_, from, to) => [Math.min(from, to - NARROWEST_S), to] },
+      x: { time: true, range: (plot) => extent(plot.data[0], newest()) },
       y: { range: (plot) => [0, highest(plot.data)] },
     },
     axes: [
@@ -100,16 +106,16 @@ function options(width, movesNow) {
         value: (_, bytes) => size(bytes),
       })),
     ],
-    hooks: { draw: [marks(movesNow)] },
+    hooks: { draw: [marks(newest)] },
   };
 }
 
 // `columns` is what uPlot wants: times, then a column for each of CHART_FIELDS.
-export function Chart({ columns, moves, spoken }) {
+export function Chart({ columns, moves, span, spoken }) {
   const place = useRef(null);
   const plot = useRef(null);
-  const newest = useRef(moves);
-  newest.current = moves;
+  const newest = useRef();
+  newest.current = { moves, span };
   useEffect(() => {
     const element = place.current;
     const made = new uPlot(options(element.clientWidth, () => newest.current), columns, element);

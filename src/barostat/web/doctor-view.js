@@ -12,34 +12,58 @@ const LEVELS = {
 };
 const ORDER = Object.keys(LEVELS);
 
-function Finding({ finding }) {
-  const [name, tone, shape] = LEVELS[finding.level];
+const NAMED = 12;
+
+// The same finding of many VMs is one, with all their names.
+function grouped(findings) {
+  const groups = new Map();
+  for (const { subject, ...found } of findings) {
+    const key = JSON.stringify(found);
+    if (!groups.has(key)) groups.set(key, { ...found, key, subjects: [] });
+    groups.get(key).subjects.push(subject);
+  }
+  return [...groups.values()].sort((one, other) => ORDER.indexOf(one.level) - ORDER.indexOf(other.level));
+}
+
+function Subject({ name }) {
+  return name === "host" ? html`<b>Host</b>` : html`<a href=${guestAddress(name)}>${name}</a>`;
+}
+
+function Finding({ level, check, says, remedy, subjects }) {
+  const [name, tone, shape] = LEVELS[level];
+  const more = subjects.length - NAMED;
   return html`<li class="finding">
     <span class="status tone-${tone}"><span aria-hidden="true">${shape}</span>${name}</span>
     <div>
-      <p>
-        ${finding.subject === "host" ? html`<b>Host</b>` : html`<a href=${guestAddress(finding.subject)}>${finding.subject}</a>`}
-        <span class="muted"> ${finding.check}</span>
+      <p class="subjects">
+        ${subjects.slice(0, NAMED).map((subject) => html`<${Subject} key=${subject} name=${subject} />${" "}`)}
+        ${more > 0 && `and ${more} more `}
+        <span class="muted">${check}</span>
       </p>
-      <p>${capital(finding.says)}.</p>
-      ${finding.remedy && html`<p class="remedy"><b>What to do:</b> ${finding.remedy}.</p>`}
+      <p>${capital(says)}.</p>
+      ${remedy && html`<p class="remedy"><b>What to do:</b> ${remedy}.</p>`}
     </div>
   </li>`;
 }
 
+function List({ findings }) {
+  return html`<ul class="findings">
+    ${findings.map((finding) => html`<${Finding} ...${finding} />`)}
+  </ul>`;
+}
+
 function Findings({ report }) {
-  const sorted = report.findings.toSorted((one, other) => ORDER.indexOf(one.level) - ORDER.indexOf(other.level));
-  const [wrong, fine] = [sorted.filter(({ level }) => level !== "ok"), sorted.filter(({ level }) => level === "ok")];
+  const all = grouped(report.findings);
+  const [wrong, fine] = [all.filter(({ level }) => level !== "ok"), all.filter(({ level }) => level === "ok")];
   const verdict = report.blocks ? "Something keeps memory from being moved." : "Nothing keeps memory from being moved.";
   return html`<p class="lead">${verdict}</p>
-    <section class="panel">
-      ${wrong.length === 0 && html`<p class="empty">There is nothing to be done.</p>`}
-      <ul class="findings">${wrong.map((finding) => html`<${Finding} key=${`${finding.subject} ${finding.check}`} finding=${finding} />`)}</ul>
+    <section class="panel" aria-label="What is to be done">
+      ${wrong.length === 0 ? html`<p class="empty">There is nothing to be done.</p>` : html`<${List} findings=${wrong} />`}
     </section>
     ${fine.length > 0 &&
     html`<details class="panel">
-      <summary>${fine.length} checks found all well</summary>
-      <ul class="findings">${fine.map((finding) => html`<${Finding} key=${`${finding.subject} ${finding.check}`} finding=${finding} />`)}</ul>
+      <summary>${fine.length} things are as they should be</summary>
+      <${List} findings=${fine} />
     </details>`}`;
 }
 

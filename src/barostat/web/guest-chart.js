@@ -66,6 +66,6 @@ export function GuestChart({ guest }) {
       <${Periods} period=${period} choose=${choose} />
     </div>
     ${past.refused && html`<p class="muted" role="status">${past.refused}</p>`}
-    ${columns && html`<${Chart} columns=${columns} moves=${past.moves ?? moves.value.filter((move) => move.guest === name)} spoken=${spoken} />`}
+    ${columns && html`<${Chart} columns=${columns} span=${period} moves=${past.moves ?? moves.value.filter((move) => move.guest === name)} spoken=${spoken} />`}
   </section>`;
 }
