@@ -2,13 +2,14 @@
 
 READY := .venv/ready
 LIBVIRT := .venv/libvirt
+WEB := src/barostat/web/vendor/LICENSES.txt
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 SCENARIO := examples/three-guests.toml
 HYPERVISOR := qmp
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint lab bench docs format clean
+.PHONY: help demo test check lint lab bench docs web format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,10 +20,14 @@ $(READY): pyproject.toml uv.lock tools/bootstrap
 $(LIBVIRT): $(READY)
 	@tools/bootstrap libvirt
 
+$(WEB): package-lock.json tools/web.py
+	@python3 tools/web.py
+	@touch $@
+
 demo: $(if $(filter libvirt,$(HYPERVISOR)),$(LIBVIRT),$(READY)) ## move memory between three real guests (HYPERVISOR=libvirt; ARGS=--simulated without QEMU)
 	@$(BIN)/barostat demo --hypervisor $(HYPERVISOR) $(ARGS)
 
-test: lint ## everything: check, and contract, engine, CLI, docs and real-guest tests, with bars
+test: lint $(WEB) ## everything: check, and contract, engine, CLI, docs and real-guest tests, with bars
 	@$(BIN)/coverage erase
 	@# Real guests are timed and the machine may be small: their tests run alone, one by one.
 	$(PYTEST) -n 2 -m "not lab" --cov --cov-report=
@@ -53,6 +58,8 @@ docs: $(READY) ## write the references in docs/ from the program, and check all 
 	$(BIN)/python tools/schemas.py
 	$(BIN)/python -m tools.dashboards
 	$(PYTEST) tests/docs
+
+web: $(WEB) ## fetch the modules of the web page (needs npm)
 
 format: $(READY) ## format the code and mend what ruff can mend
 	$(BIN)/ruff format

@@ -15,7 +15,8 @@ from barostat.cli.main import cli
 from barostat.lab.scenario import read_scenario
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = sorted(path for path in ROOT.glob("**/*.md") if ".venv" not in path.parts)
+FETCHED = {".venv", "node_modules"}
+PAGES = sorted(path for path in ROOT.glob("**/*.md") if not FETCHED & set(path.parts))
 
 
 def generator() -> ModuleType:
