@@ -1,4 +1,4 @@
-"""Processor time of deciding on n guests and showing all of it: stream, metrics, history, API.
+"""Time of the processor for deciding on n guests and showing all of it, beside deciding alone.
 
 Once a second a pass is decided on, told to twenty listeners of the live stream, and recorded; every
 five seconds metrics are scraped and every guest is asked for, over the UNIX socket. The limit is
