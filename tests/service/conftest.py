@@ -58,6 +58,7 @@ class Daemon:
     stream: TickStream
     metrics: Metrics
     history: History
+    recording: bool = False
 
     async def look(self) -> None:
         """Do one pass."""
@@ -92,7 +93,9 @@ class Daemon:
         server, stop = self.server(group=group, tcp=tcp), asyncio.Event()
         async with asyncio.TaskGroup() as tasks, asyncio.timeout(deadline_s):
             serving = tasks.create_task(server.run(stop))
-            tasks.create_task(self.history.run(stop))
+            if not self.recording:
+                self.recording = True
+                tasks.create_task(self.history.run(stop))
             ready = tasks.create_task(server.ready.wait())
             await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
             ready.cancel()

@@ -290,6 +290,16 @@ async def test_every_change_is_audited_with_who_from_where_and_what_was(tcp: Ove
     assert (refused.what, refused.after) == ("refused", {"request": "POST /v1/tokens"})
 
 
+async def test_a_key_that_a_token_has_not_is_named_with_those_it_has(
+    api: httpx2.AsyncClient,
+) -> None:
+    answer = await api.post("/v1/tokens", json={"role": "viewer", "nmae": "tv"})
+
+    assert_problem(answer, 422, 'did you mean \\"name\\"?')
+    other = await api.post("/v1/tokens", json={"role": "viewer", "weight": 1})
+    assert_problem(other, 422, "known are role, name, lasts_s")
+
+
 def test_roles_are_in_order() -> None:
     assert [role.value for role in access.GRANTED] == list(ROLES)
     for lower, higher in zip(Role, list(Role)[1:], strict=False):

@@ -36,12 +36,14 @@ async def past(tmp_path: Path) -> AsyncIterator[tuple[Daemon, httpx2.AsyncClient
 async def test_what_a_guest_had_is_told(past: tuple[Daemon, httpx2.AsyncClient]) -> None:
     _, client = past
 
-    found = (await client.get("/v1/guests/web/history")).json()
+    minute = f"since_s={time.time() - 60}"
+
+    found = (await client.get(f"/v1/guests/web/history?{minute}")).json()
 
     assert found["guest"] == "web"
     assert sum(sample["looks"] for sample in found["samples"]) >= 1
     assert found["samples"][0]["assigned_bytes"] == 512 * MIB
-    host = (await client.get("/v1/host/history?points=1")).json()
+    host = (await client.get(f"/v1/host/history?{minute}")).json()
     assert host["samples"][0]["capacity_bytes"] == 4096 * MIB
 
 

@@ -53,7 +53,7 @@ class NewToken(_Body):
     lasts_s: float | None = Field(default=None, ge=SHORTEST_LIFE_S, le=LONGEST_LIFE_S)
 
 
-def _doorkeeper(request: Request) -> Doorkeeper:
+async def _doorkeeper(request: Request) -> Doorkeeper:
     doorkeeper: Doorkeeper = request.app.state.doorkeeper
     return doorkeeper
 

@@ -172,8 +172,10 @@ async def _on_error(_: Request, error: BarostatError) -> Response:
     return answer(problem_of(error))
 
 
-async def _on_bad_request(_: Request, error: RequestValidationError) -> Response:
-    return answer(input_problem(error.errors()))
+async def _on_bad_request(request: Request, error: RequestValidationError) -> Response:
+    body = getattr(request.scope.get("route"), "body_field", None)
+    known = () if body is None else tuple(body.field_info.annotation.model_fields)
+    return answer(input_problem(error.errors(), known=known))
 
 
 async def _on_refusal(_: Request, error: HTTPException) -> Response:

@@ -1,4 +1,7 @@
-"""What routes are given: the desk, who asks, and whom to tell of changes."""
+"""What routes are given: the desk, who asks, and whom to tell of changes.
+
+All are coroutines: FastAPI takes a thread for each that is none, at every request.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +20,18 @@ LATEST_S: Final = 1e11
 """In the year 5138; the history's numbers go further."""
 
 
-def caller_of(request: Request) -> Caller:
+async def caller_of(request: Request) -> Caller:
     """Say who asks, as the gate found out; nobody, where there is no gate."""
     found: Caller = request.scope.get("state", {}).get("caller", NOBODY)
     return found
 
 
-def _desk(request: Request) -> LocalDesk:
+async def _desk(request: Request) -> LocalDesk:
     desk: LocalDesk = request.app.state.desk
     return desk
 
 
-def _audit(request: Request) -> Audit:
+async def _audit(request: Request) -> Audit:
     audit: Audit = request.app.state.audit
     return audit
 

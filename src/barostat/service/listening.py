@@ -55,7 +55,7 @@ class Listener:
         async with asyncio.TaskGroup() as tasks:
             while True:
                 await self._places.acquire()
-                tasks.create_task(self._let_in(await self._next()))
+                tasks.create_task(self._let_in(await self._next()), name="let in")
 
     def close(self) -> None:
         """Stop listening."""

@@ -28,7 +28,7 @@ DEFAULT_S: Final = 3600.0
 past_router = APIRouter(prefix="/v1", responses=ERRORS)
 
 
-def _history(desk: Desk) -> History:
+async def _history(desk: Desk) -> History:
     return desk.history
 
 

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from barostat import errors
-from barostat.config.settings_file import SettingsPatch
 from barostat.errors import BarostatError, SettingsError
 from barostat.service.documents import Problem
 
@@ -71,9 +70,14 @@ def status_problem(status: int, detail: str, *, hint: str = "") -> Problem:
     )
 
 
-def input_problem(found: Sequence[Any]) -> Problem:
-    """Describe a request whose path, query or body cannot be read, with every fault in it."""
-    faults = tuple(_fault(details) for details in found)
+def input_problem(found: Sequence[Any], *, known: Sequence[str] = ()) -> Problem:
+    """Describe a request whose path, query or body cannot be read, with every fault in it.
+
+    Args:
+        found: what pydantic says.
+        known: the keys that the body may have.
+    """
+    faults = tuple(_fault(details, known) for details in found)
     error = SettingsError(
         "the request cannot be used: " + "; ".join(faults),
         faults=faults,
@@ -82,13 +86,12 @@ def input_problem(found: Sequence[Any]) -> Problem:
     return problem_of(error)
 
 
-def _fault(details: Any) -> str:
+def _fault(details: Any, known: Sequence[str]) -> str:
     if details["type"] == "json_invalid":
         return "the body is not JSON"
     place = ".".join(str(part) for part in details["loc"][1:])
     message = f"{details['msg'][:1].lower()}{details['msg'][1:]}"
     if details["type"] == "extra_forbidden":
-        known = list(SettingsPatch.model_fields)
         near = difflib.get_close_matches(str(details["loc"][-1]), known, n=1)
         meant = f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known)}"
         message = f"there is no such key; {meant}"
