@@ -25,6 +25,7 @@ $(WEB): package-lock.json tools/web.py
 	@touch $@
 
 demo: $(if $(filter libvirt,$(HYPERVISOR)),$(LIBVIRT),$(READY)) ## move memory between three real guests (HYPERVISOR=libvirt; ARGS=--simulated without QEMU)
+	@[ -e $(WEB) ] || python3 tools/web.py || echo "web: the demonstration goes on without its page"
 	@$(BIN)/barostat demo --hypervisor $(HYPERVISOR) $(ARGS)
 
 test: lint $(WEB) ## everything: check, and contract, engine, CLI, docs and real-guest tests, with bars

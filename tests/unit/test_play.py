@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -34,8 +35,8 @@ def scenario(*guests: ScenarioGuest, steps: tuple[Step, ...] = ()) -> Scenario:
 class Mishap(SimulatedStage):
     """A stage on which something goes wrong."""
 
-    def __init__(self, *, at: str, error: Exception) -> None:
-        super().__init__()
+    def __init__(self, folder: Path, *, at: str, error: Exception) -> None:
+        super().__init__(folder)
         self._at = at
         self._error = error
         self.booted: list[str] = []
@@ -58,8 +59,8 @@ class Mishap(SimulatedStage):
             raise self._error
 
 
-async def test_a_first_guest_that_cannot_boot_ends_the_boots_beside_it() -> None:
-    stage = Mishap(at="web", error=LabError("no room on the disk"))
+async def test_a_first_guest_that_cannot_boot_ends_the_boots_beside_it(tmp_path: Path) -> None:
+    stage = Mishap(tmp_path, at="web", error=LabError("no room on the disk"))
 
     with pytest.raises(LabError, match="no room on the disk"):
         await play(stage, scenario(guest("web"), guest("db")), seconds=10)
@@ -67,23 +68,23 @@ async def test_a_first_guest_that_cannot_boot_ends_the_boots_beside_it() -> None
     assert stage.booted == []
 
 
-async def test_a_later_guest_that_cannot_boot_ends_the_run_with_its_error() -> None:
-    stage = Mishap(at="late", error=LabError("it did not start"))
+async def test_a_later_guest_that_cannot_boot_ends_the_run_with_its_error(tmp_path: Path) -> None:
+    stage = Mishap(tmp_path, at="late", error=LabError("it did not start"))
 
     with pytest.raises(LabError, match="it did not start"):
         await play(stage, scenario(guest("web"), guest("late", boot_at_s=3)), seconds=30)
 
 
-async def test_a_workload_that_does_not_answer_ends_the_run_with_its_error() -> None:
-    stage = Mishap(at="step", error=LabError("it does not answer"))
+async def test_a_workload_that_does_not_answer_ends_the_run_with_its_error(tmp_path: Path) -> None:
+    stage = Mishap(tmp_path, at="step", error=LabError("it does not answer"))
     step = Step(at_s=2, guest="web", use_bytes=MIB, hot=1.0, cache_bytes=None)
 
     with pytest.raises(LabError, match="it does not answer"):
         await play(stage, scenario(guest("web"), steps=(step,)), seconds=30)
 
 
-async def test_a_guest_that_dies_ends_the_run_within_a_second() -> None:
-    stage = Mishap(at="check", error=GuestDiedError("it ended by itself", console="/x"))
+async def test_a_guest_that_dies_ends_the_run_within_a_second(tmp_path: Path) -> None:
+    stage = Mishap(tmp_path, at="check", error=GuestDiedError("it ended by itself", console="/x"))
     seconds = []
 
     with pytest.raises(GuestDiedError, match="it ended by itself"):
@@ -119,8 +120,10 @@ async def one_tick(stage: SimulatedStage, what: Scenario) -> Tick:
         ),
     ],
 )
-async def test_a_broken_rule_is_counted(wrong: Callable[[Tick], Decision], said: str) -> None:
-    stage, what = SimulatedStage(), scenario(guest("web"))
+async def test_a_broken_rule_is_counted(
+    wrong: Callable[[Tick], Decision], said: str, tmp_path: Path
+) -> None:
+    stage, what = SimulatedStage(tmp_path), scenario(guest("web"))
     tick = await one_tick(stage, what)
     recorder = Recorder(what, stage, moving=True)
     recorder.start(tick.decision.now_s - 1)
@@ -131,8 +134,8 @@ async def test_a_broken_rule_is_counted(wrong: Callable[[Tick], Decision], said:
     assert recorder.summary().invariant_breaches == 1
 
 
-async def test_a_guest_that_is_not_of_the_scenario_is_not_recorded() -> None:
-    stage, what = SimulatedStage(), scenario(guest("web"))
+async def test_a_guest_that_is_not_of_the_scenario_is_not_recorded(tmp_path: Path) -> None:
+    stage, what = SimulatedStage(tmp_path), scenario(guest("web"))
     tick = await one_tick(stage, what)
     recorder = Recorder(scenario(guest("db")), stage, moving=True)
 

@@ -37,7 +37,8 @@ DEMO_SECONDS: Final = 66
 def demo_command(seconds: float, hypervisor: str, output: str) -> int:
     """Boot three guests and watch memory move between them.
 
-    Plays one scenario twice: with Barostat, then with the same memory in static sizes. The exit
+    Plays one scenario twice: with Barostat, then with the same memory in static sizes. While
+    Barostat is at work, its web page is served on a port of this machine. The exit
     code is 1 if a rule was broken or a guest's kernel had to kill while Barostat was at work.
     """
     console = None if output == "json" else StdoutConsole()
@@ -68,7 +69,12 @@ def _play(
     else:
         console.print(title, style="bold")
     run = play_once(
-        scenario, seconds=seconds, hypervisor=hypervisor, moving=moving, console=console
+        scenario,
+        seconds=seconds,
+        hypervisor=hypervisor,
+        moving=moving,
+        console=console,
+        page=moving,
     )
     return asyncio.run(run)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Self, TypeVar
 
 import click
@@ -14,7 +15,7 @@ from barostat.cli.output import say
 from barostat.cli.tables import GUEST_COLUMNS, Column, fitting, guest_table, why
 from barostat.core.explain import summary
 from barostat.core.moves import MoveKind
-from barostat.engine.loop import Tick
+from barostat.engine.loop import Balancer, Tick
 from barostat.lab.report import Recorder, Report
 from barostat.lab.run import play
 from barostat.lab.scenario import Scenario
@@ -141,11 +142,31 @@ async def play_once(
     hypervisor: str,
     moving: bool,
     console: StdoutConsole | None,
+    page: bool = False,
 ) -> Report:
-    """Boot, play and tear down once; without a console, silently."""
+    """Boot, play and tear down once; without a console, silently.
+
+    Args:
+        scenario: what.
+        seconds: how long.
+        hypervisor: what runs the guests.
+        moving: False leaves every guest at its startup size.
+        console: where it is shown.
+        page: serve the web page beside it.
+    """
     async with open_stage(StageKind(hypervisor), say=say) as stage:
-        say(f"booting {', '.join(guest.name for guest in scenario.guests)} ({stage.label})")
+
+        def company(balancer: Balancer) -> AbstractAsyncContextManager[Callable[[Tick], None]]:
+            from barostat.cli.page import open_page  # noqa: PLC0415 - slow to load
+
+            return open_page(balancer, stage)
+
+        more: dict[str, Any] = {"company": company} if page else {}
+        names = ", ".join(guest.name for guest in scenario.guests)
+        say(f"booting {names} ({stage.label})")
         if console is None:
-            return await play(stage, scenario, seconds=seconds, moving=moving)
+            return await play(stage, scenario, seconds=seconds, moving=moving, **more)
         with Screen(console, seconds=seconds) as screen:
-            return await play(stage, scenario, seconds=seconds, moving=moving, on_tick=screen.tick)
+            return await play(
+                stage, scenario, seconds=seconds, moving=moving, on_tick=screen.tick, **more
+            )

@@ -7,17 +7,14 @@ from barostat.config.sections import HistorySection, ServiceSection
 from barostat.daemon.parts import group_of
 from barostat.engine.control import Control
 from barostat.history.history import History
-from barostat.service.account_routes import add_account_routes
-from barostat.service.app import create_app
 from barostat.service.audit import Audit, AuditLog
-from barostat.service.desk import LocalDesk
 from barostat.service.doorkeeper import Doorkeeper
-from barostat.service.metrics import Metrics, add_metrics_route
+from barostat.service.metrics import Metrics
 from barostat.service.server import ApiServer, Tcp
-from barostat.service.stream import TickStream, add_stream_route
+from barostat.service.stream import TickStream
 from barostat.service.tls import TlsFiles
 from barostat.service.tokens import TokenStore
-from barostat.service.web import add_web_routes
+from barostat.service.whole import whole_app
 
 __all__ = ["api_of", "history_of"]
 
@@ -41,12 +38,15 @@ def api_of(
         InputError: the configuration names what is not there.
     """
     audit = Audit(AuditLog(), *(() if history is None else (history,)))
-    app = create_app(LocalDesk(control, history), audit)
     doorkeeper = Doorkeeper(TokenStore(section.tokens))
-    add_account_routes(app, doorkeeper)
-    add_stream_route(app, stream)
-    add_metrics_route(app, metrics)
-    add_web_routes(app)
+    app = whole_app(
+        control,
+        history=history,
+        stream=stream,
+        metrics=metrics,
+        doorkeeper=doorkeeper,
+        audit=audit,
+    )
     return ApiServer(
         app,
         doorkeeper,

@@ -8,7 +8,8 @@ others have.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from barostat.core.policy import Policy
 from barostat.engine.loop import Balancer, Tick
@@ -18,10 +19,23 @@ from barostat.lab.report import Recorder, Report
 from barostat.lab.scenario import Scenario, ScenarioGuest
 from barostat.lab.stage import Stage
 
-__all__ = ["play"]
+__all__ = ["Company", "play"]
 
 ADMISSION_S = 60.0
 """How long a guest that comes later waits for its startup memory."""
+
+
+Company = Callable[[Balancer], AbstractAsyncContextManager[Callable[[Tick], None]]]
+"""Opens what runs beside a balancer; gives what is to be told of its passes."""
+
+
+def _unheard(_: Tick) -> None:
+    """Tell nobody."""
+
+
+@asynccontextmanager
+async def _alone(_: Balancer) -> AsyncIterator[Callable[[Tick], None]]:
+    yield _unheard
 
 
 async def play(
@@ -32,6 +46,7 @@ async def play(
     moving: bool = True,
     policy: Policy | None = None,
     on_tick: Callable[[Tick, Recorder], None] = lambda _tick, _recorder: None,
+    company: Company = _alone,
 ) -> Report:
     """Play a scenario on a stage.
 
@@ -42,13 +57,15 @@ async def play(
         moving: False leaves every guest at its startup size (the static policy).
         policy: the numbers to act by.
         on_tick: told of every second.
+        company: what runs beside the balancer, from before the first guest boots, and is told of
+            every pass.
 
     Raises:
         GuestDiedError: a guest ended by itself.
         LabError: a guest could not be booted.
     """
     run = _Run(stage, scenario, seconds=seconds, moving=moving, policy=policy, on_tick=on_tick)
-    return await run.play()
+    return await run.play(company)
 
 
 class _Run:
@@ -69,6 +86,7 @@ class _Run:
         }
         self._recorder = Recorder(scenario, stage, moving=moving)
         self._on_tick = on_tick
+        self._tell: Callable[[Tick], None] = _unheard
         self._clock = asyncio.get_running_loop().time
         self._stop = asyncio.Event()
         self._balancer = Balancer(
@@ -82,11 +100,12 @@ class _Run:
             clock=self._clock,
         )
 
-    async def play(self) -> Report:
+    async def play(self, company: Company) -> Report:
         try:
-            await self._boot_first()
-            self._recorder.start(self._clock())
-            await self._play_all()
+            async with company(self._balancer) as self._tell:
+                await self._boot_first()
+                self._recorder.start(self._clock())
+                await self._play_all()
         except BaseExceptionGroup as group:
             raise first_fault(group) from group
         self._stage.check()
@@ -117,6 +136,7 @@ class _Run:
 
     def _ticked(self, tick: Tick) -> None:
         self._recorder.tick(tick)
+        self._tell(tick)
         self._on_tick(tick, self._recorder)
         self._stage.check()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from barostat.engine.observe import SettingsSource
+from barostat.config.settings_store import SettingsStore
 from barostat.hypervisors.base import Hypervisor
 from barostat.lab.scenario import ScenarioGuest, Step
 
@@ -21,7 +21,7 @@ class Stage(Protocol):
         ...
 
     @property
-    def settings(self) -> SettingsSource:
+    def settings(self) -> SettingsStore:
         """Where the settings of the guests that were booted stand."""
         ...
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import assert_never
 
-from barostat.config.settings_file import SettingsFolder, SettingsPatch
+from barostat.config.settings_file import SettingsFolder, SettingsPatch, write_settings
 from barostat.config.settings_store import SettingsStore
-from barostat.core.settings import MemorySettings
-from barostat.engine.observe import FixedSettings, SettingsSource
 from barostat.hypervisors.base import Hypervisor
 from barostat.hypervisors.qmp import QmpHypervisor
 from barostat.hypervisors.simulated import SimulatedHypervisor, SimulatedSpec
@@ -58,12 +58,7 @@ class RealStage:
     def __init__(self, lab: Lab, hypervisor: Hypervisor, store: SettingsStore) -> None:
         self.lab = lab
         self.hypervisor = hypervisor
-        self._store = store
-
-    @property
-    def settings(self) -> SettingsSource:
-        """Where the settings of the guests that were booted stand."""
-        return self._store
+        self.settings = store
 
     @property
     def label(self) -> str:
@@ -75,7 +70,7 @@ class RealStage:
         """Boot a guest, wait until its workload reports, and put its settings where they belong."""
         await self.lab.boot(guest_spec(guest))
         written = SettingsPatch(**asdict(guest.settings)).applied_to(None)
-        await self._store.write(guest.name, written, before=None)
+        await self.settings.write(guest.name, written, before=None)
 
     async def play(self, step: Step) -> None:
         """Tell a guest's workload what to do from now on."""
@@ -96,21 +91,20 @@ class RealStage:
 
 
 class SimulatedStage:
-    """Guests that never were, on the event loop's own clock."""
+    """Guests that never were, on the event loop's own clock.
 
-    def __init__(self) -> None:
+    Args:
+        folder: where their settings stand.
+    """
+
+    def __init__(self, folder: Path) -> None:
         self._hypervisor = SimulatedHypervisor(asyncio.get_running_loop().time)
-        self._settings: dict[str, MemorySettings] = {}
+        self.settings = SettingsFolder(folder)
 
     @property
     def hypervisor(self) -> Hypervisor:
         """The way by which Barostat sees and resizes the guests."""
         return self._hypervisor
-
-    @property
-    def settings(self) -> SettingsSource:
-        """Where the settings of the guests that were booted stand."""
-        return FixedSettings(self._settings)
 
     @property
     def label(self) -> str:
@@ -125,7 +119,7 @@ class SimulatedStage:
             maximum_bytes=guest.settings.maximum_bytes,
             swap_bytes=guest.swap_bytes,
         )
-        self._settings[guest.name] = guest.settings
+        write_settings(self.settings.folder / f"{guest.name}.toml", guest.settings)
         self._hypervisor.add(spec)
         await asyncio.sleep(spec.boot_s)
 
@@ -176,7 +170,8 @@ async def open_stage(kind: StageKind, *, say: Callable[[str], None]) -> AsyncIte
         case StageKind.LIBVIRT:
             stage = _libvirt_stage(say)
         case StageKind.SIMULATED:
-            yield SimulatedStage()
+            with tempfile.TemporaryDirectory(prefix="barostat-lab-") as folder:
+                yield SimulatedStage(Path(folder))
             return
         case _:
             assert_never(kind)

@@ -21,7 +21,7 @@ from starlette.responses import Response
 
 from barostat.errors import ServiceError
 
-__all__ = ["add_web_routes"]
+__all__ = ["add_web_routes", "check_whole"]
 
 POLICY: Final = (
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
@@ -81,18 +81,26 @@ def _answer(file: _File, request: Request) -> Response:
     return Response(file.content, headers=headers, media_type=file.media_type)
 
 
+def check_whole() -> None:
+    """See whether all that the page loads is there.
+
+    Raises:
+        ServiceError: it is not.
+    """
+    if not (files("barostat") / "web" / FETCHED).is_dir():
+        raise ServiceError(
+            "the web page is not installed whole: the modules it loads are missing",
+            hint="in a checkout, `make web` fetches them; a package has them",
+        )
+
+
 def add_web_routes(app: FastAPI) -> None:
     """Serve the page at / and its files at /web/NAME and /web/vendor/NAME."""
     there = _read(files("barostat") / "web")
-    complete = any(path.startswith(f"{FETCHED}/") for path in there)
 
     @app.get("/", include_in_schema=False)
     async def front(request: Request) -> Response:
-        if not complete:
-            raise ServiceError(
-                "the web page is not installed whole: the modules it loads are missing",
-                hint="in a checkout, `make web` fetches them; a package has them",
-            )
+        check_whole()
         return _answer(there[FRONT], request)
 
     @app.get("/web/{name}", include_in_schema=False)
