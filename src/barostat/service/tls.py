@@ -83,4 +83,4 @@ def _no_passphrase() -> NoReturn:
 
 
 def _words(error: ssl.SSLError) -> str:
-    return (error.reason or str(error)).replace("_", " ").lower()
+    return (error.reason or "one of them is not PEM").replace("_", " ").lower()
