@@ -16,7 +16,7 @@ from barostat.core.observation import GuestObservation, HostObservation
 from barostat.daemon import run
 from barostat.daemon.logs import LogOutput
 from barostat.daemon.run import UNHEALTHY_PASSES, Daemon
-from barostat.host.policy import HostPolicy
+from barostat.host.host import Host
 
 from .conftest import Running
 
@@ -29,13 +29,10 @@ def test_a_healthy_daemon_feeds_its_watchdog(daemon: Running) -> None:
         daemon.hear("WATCHDOG=1")
 
 
-class Unlucky:
+class Unlucky(Host):
     """A box whose look fails by a fault of our own, until it is told to go well."""
 
     well = False
-
-    def __init__(self, policy: HostPolicy) -> None:
-        self.policy = policy
 
     async def observe(self, guests: Sequence[GuestObservation]) -> HostObservation:
         if not Unlucky.well:
