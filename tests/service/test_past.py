@@ -129,3 +129,18 @@ async def test_doctor_is_asked_and_remembers_for_some_seconds(api: httpx2.AsyncC
     assert {"subject", "check", "level", "says", "remedy"} == set(first["findings"][0])
     assert {"host", "web", "db"} <= {finding["subject"] for finding in first["findings"]}
     assert first == second
+
+
+async def test_health_says_what_is_wrong_with_the_history_and_that_all_else_is_well(
+    tmp_path: Path,
+) -> None:
+    daemon = make_daemon(tmp_path)
+    path = tmp_path / "lib" / "history.db"
+    path.mkdir(parents=True)  # a folder, where the database should be
+    async with daemon.serving(), daemon.client() as client:
+        await daemon.look()
+        await daemon.history.settled(timeout_s=10)
+        said = (await client.get("/v1/health")).json()
+
+    assert said["healthy"]
+    assert str(path) in said["history"]

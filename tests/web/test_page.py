@@ -218,3 +218,21 @@ async def test_axe_finds_nothing(browser: Browser, stage: Stage, theme: str) -> 
             page = await visitor.visit(place)
             await page.locator("h1").wait_for(state="attached")
             assert await visitor.axe() == [], place
+
+
+async def test_the_api_is_tried_without_anything_from_elsewhere(visitor: Visitor) -> None:
+    page = await visitor.visit("api")
+    explanation = page.locator(".route").filter(has_text="/v1/guests/{name}/explanation")
+    await explanation.locator("summary").click()
+    await explanation.get_by_role("textbox", name="name").fill("db")
+    await explanation.get_by_role("button", name=re.compile("^Ask")).click()
+
+    await expect(explanation.locator("pre")).to_contain_text('"sentences"')
+    await visitor.picture("api")
+    settings = page.locator(".route").filter(has_text=re.compile("PATCH"))
+    await settings.locator("summary").click()
+    await settings.get_by_role("textbox", name="name").fill("db")
+    await settings.get_by_role("textbox", name="body").fill("{ no JSON")
+    await settings.get_by_role("button", name=re.compile("^Ask")).click()
+    await expect(settings.get_by_role("alert")).to_contain_text("is not JSON")
+    assert await visitor.axe() == []

@@ -176,4 +176,11 @@ class LocalDesk:
         else:
             says = "the guests are looked at every second"
         healthy = age_s is not None and age_s <= LATE_S
-        return Health(version=__version__, healthy=healthy, says=says, age_s=age_s)
+        fault = None if self._history is None else self._history.fault
+        return Health(
+            version=__version__,
+            healthy=healthy,
+            says=says,
+            age_s=age_s,
+            history=None if fault is None else fault.message,
+        )

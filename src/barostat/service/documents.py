@@ -201,6 +201,7 @@ class Health(Document):
     healthy: bool
     says: str
     age_s: float | None = Field(description="How long ago the guests were looked at.")
+    history: str | None = Field(description="What is wrong with the history; null: nothing.")
 
 
 class Found(Document):

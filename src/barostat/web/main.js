@@ -1,6 +1,7 @@
 // The page: its head, what is wrong, and the view that the address names.
 import { render } from "./vendor/preact.js";
 import { effect } from "./vendor/signals.js";
+import { ApiView } from "./api-view.js";
 import { ConfirmDialog } from "./confirm.js";
 import { DoctorView } from "./doctor-view.js";
 import { GuestView } from "./guest-view.js";
@@ -42,6 +43,7 @@ function Head() {
     <nav aria-label="Pages">
       <${Tab} page="host" address="#/">Host<//>
       <${Tab} page="doctor" address="#/doctor">Doctor<//>
+      <${Tab} page="api" address="#/api">API<//>
     </nav>
     <div class="head-end">
       <${Link} />
@@ -61,6 +63,7 @@ function View() {
   const { page, name } = route.value;
   if (link.value.state === "login") return html`<${LoginView} />`;
   if (page === "doctor") return html`<${DoctorView} />`;
+  if (page === "api") return html`<${ApiView} />`;
   if (overview.value === null) return html`<p class="empty">Waiting for the daemon's first look at its VMs …</p>`;
   return page === "guest" ? html`<${GuestView} key=${name} name=${name} />` : html`<${HostView} />`;
 }
@@ -76,7 +79,7 @@ function Page() {
 
 effect(() => {
   const { page, name } = route.value;
-  const shown = page === "guest" ? name : page === "doctor" ? "Doctor" : null;
+  const shown = { guest: name, doctor: "Doctor", api: "API" }[page];
   document.title = shown ? `${shown} · Barostat` : "Barostat";
 });
 

@@ -1,10 +1,12 @@
 // Which page is shown: the part of the address after "#".
 import { signal } from "./vendor/signals.js";
 
+const PLAIN = ["doctor", "api"];
+
 function read() {
   const [page, name] = location.hash.replace(/^#\/?/, "").split("/");
   if (page === "guests" && name) return { page: "guest", name: decoded(name) };
-  return { page: page === "doctor" ? "doctor" : "host", name: null };
+  return { page: PLAIN.includes(page) ? page : "host", name: null };
 }
 
 function decoded(name) {
