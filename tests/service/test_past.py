@@ -139,7 +139,7 @@ async def test_health_says_what_is_wrong_with_the_history_and_that_all_else_is_w
     path.mkdir(parents=True)  # a folder, where the database should be
     async with daemon.serving(), daemon.client() as client:
         await daemon.look()
-        await daemon.history.settled(timeout_s=10)
+        await daemon.history.settled(timeout_s=0.5)
         said = (await client.get("/v1/health")).json()
 
     assert said["healthy"]

@@ -27,7 +27,7 @@ async def test_a_vm_is_paused_and_resumed_after_a_question(world: World) -> None
         await pilot.press("p")
         await seen(pilot, "Resume web?")
         await pilot.press("y")
-        await seen(pilot, "barostat top")
+        await seen(pilot, "VM▲")
         assert "paused = false" in (world.folder / "web.toml").read_text()
 
 
@@ -39,7 +39,7 @@ async def test_no_answer_but_yes_changes_anything(world: World) -> None:
             await pilot.press("p")
             await seen(pilot, "Pause web?")
             await pilot.press("enter", key)
-            await seen(pilot, "barostat top")
+            await seen(pilot, "VM▲")
     assert (world.folder / "web.toml").read_text() == before
 
 
@@ -55,7 +55,7 @@ async def test_dynamic_memory_is_turned_on_and_off(world: World) -> None:
         await pilot.press("e")
         await seen(pilot, "Turn Dynamic Memory off for old? It keeps 512 MiB")
         await pilot.press("y")
-        await seen(pilot, "barostat top")
+        await seen(pilot, "VM▲")
     assert "enabled = false" in (world.folder / "old.toml").read_text()
 
 
@@ -66,7 +66,7 @@ async def test_what_cannot_be_done_is_refused_with_what_to_do(world: World) -> N
         await seen(pilot, "Nothing was changed")
         await seen(pilot, "hint: ")
         await pilot.press("escape")
-        await seen(pilot, "barostat top")
+        await seen(pilot, "VM▲")
 
 
 async def test_the_host_is_paused_and_resumed(world: World) -> None:
@@ -132,7 +132,7 @@ async def test_a_refused_edit_shows_every_fault_and_keeps_the_form(world: World)
         await seen(pilot, 'minimum: "5GB" has a decimal unit')
         assert '"much" is no whole number' in text(pilot)
         await pilot.press("escape")
-        await seen(pilot, "barostat top")
+        await seen(pilot, "VM▲")
     assert (world.folder / "web.toml").read_text() == before
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import shutil
 import sqlite3
 import subprocess
 import time
@@ -25,7 +26,9 @@ from barostat.history.writer import WAITING_MOST, WAITING_PASSES, Writer
 PATIENCE_S = 20.0
 """Far more than anything here takes, even on a machine that is busy with something else."""
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a disk of its own")
+as_root = pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("mount") is None, reason="mounts a disk of its own"
+)
 
 
 class Recorder:
