@@ -104,8 +104,11 @@ def test_a_watchdog_is_ours_only_if_it_waits_for_us(
     assert Systemd.from_environment(environment)._every_s == every_s
 
 
-def test_without_systemd_nothing_is_told() -> None:
-    Systemd.from_environment({}).ready("3 VMs")
+def test_without_systemd_nothing_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        Systemd.from_environment({}).ready("3 VMs")
+
+    assert caplog.records == []
 
 
 def test_a_message_that_cannot_be_sent_is_told_of_once(
