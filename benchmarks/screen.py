@@ -9,47 +9,38 @@ import asyncio
 import statistics
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
-from barostat.config.settings_file import SettingsPatch
-from barostat.service.documents import Change, Details, Explanation, HostPause, Overview
+from barostat.service.desk import LocalDesk
+from barostat.service.documents import Overview
 from barostat.service.making import overview_of
 from barostat.tui.app import TopApp
 from barostat.tui.following import Seen
 from benchmarks.harness import Cell, Result
 from benchmarks.metrics import passes
+from benchmarks.shown import idle_control
 
 GUESTS = (30, 300, 1_000)
 ROUNDS = 15
 SIZE = (140, 40)
 
 
-class Silent:
-    """A desk that says one thing: the screen is handed the rest."""
+class Told(LocalDesk):
+    """A desk without guests that says one thing: the screen is handed the rest."""
 
     def __init__(self, overview: Overview) -> None:
+        super().__init__(idle_control(Path("/nonexistent")))
         self._overview = overview
 
     async def overview(self, *, everyone: bool = False) -> Overview:
         del everyone
         return self._overview
 
-    async def details(self, guest: str) -> Details:
-        raise NotImplementedError
-
-    async def explanation(self, guest: str) -> Explanation:
-        raise NotImplementedError
-
-    async def change(self, guest: str, patch: SettingsPatch) -> Change:
-        raise NotImplementedError
-
-    async def pause_host(self, *, paused: bool) -> HostPause:
-        raise NotImplementedError
-
 
 async def rounds(told: Sequence[str]) -> dict[str, list[float]]:
     """Show passes, one a round, and time the parts."""
     times: dict[str, list[float]] = {"read": [], "show": [], "limit": []}
-    app = TopApp(Silent(Seen.model_validate_json(told[0]).overview), where="", whole_host=True)
+    app = TopApp(Told(Seen.model_validate_json(told[0]).overview), where="", whole_host=True)
     async with app.run_test(size=SIZE) as pilot:
         for number in range(ROUNDS + 1):
             marks_s = [time.perf_counter()]

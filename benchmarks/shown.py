@@ -26,6 +26,7 @@ from barostat.daemon.api import api_of, history_of
 from barostat.engine.control import Control
 from barostat.engine.loop import Balancer, Tick
 from barostat.engine.observe import FixedCapacity
+from barostat.hypervisors.simulated import SimulatedHypervisor
 from barostat.service.metrics import Metrics
 from barostat.service.stream import TickStream
 from barostat.units import GIB
@@ -110,14 +111,18 @@ async def shown_to_nobody(ticks: list[Tick]) -> list[float]:
     return await every_second(ticks, lambda _: None)
 
 
+def idle_control(folder: Path) -> Control:
+    """Make a control of no guests, to be told of passes by hand."""
+    hypervisor, settings = SimulatedHypervisor(time.monotonic), SettingsFolder(folder)
+    return Control(Balancer(hypervisor, settings, FixedCapacity(GIB)), hypervisor, settings)
+
+
 async def shown(ticks: list[Tick]) -> list[float]:
     """Serve all that there is to listeners in a process of their own."""
     stop = asyncio.Event()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        settings = SettingsFolder(folder)
-        hypervisor = Village(1, Liveliness.ORDINARY).hypervisor
-        control = Control(Balancer(hypervisor, settings, FixedCapacity(GIB)), hypervisor, settings)
+        control = idle_control(folder)
         history = history_of(HistorySection.model_validate({"path": f"{name}/history.sqlite3"}))
         assert history is not None
         stream, metrics = TickStream(control), Metrics()
