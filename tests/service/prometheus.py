@@ -27,6 +27,12 @@ scrape_configs:
     static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
 """
 
+OVER_TLS = """\
+    scheme: https
+    authorization: {{credentials: {token}}}
+    tls_config: {{insecure_skip_verify: true}}
+"""
+
 
 def ensure_prometheus() -> Path:
     """Find the folder of Prometheus's programs; fetch the package if it is not there.
@@ -101,9 +107,15 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def running(folder: Path, *, rules: str, scrapes: int) -> AsyncIterator[Prometheus]:
-    """Run a Prometheus that scrapes a port of the loopback twice a second, until the body ends."""
-    (folder / "prometheus.yml").write_text(CONFIGURATION.format(port=scrapes))
+async def running(
+    folder: Path, *, rules: str, scrapes: int, token: str = ""
+) -> AsyncIterator[Prometheus]:
+    """Run a Prometheus that scrapes a port of the loopback twice a second, until the body ends.
+
+    With a token it speaks TLS.
+    """
+    how = OVER_TLS.format(token=token) if token else ""
+    (folder / "prometheus.yml").write_text(CONFIGURATION.format(port=scrapes) + how)
     (folder / "rules.yml").write_text(rules)
     address = f"127.0.0.1:{free_port()}"
     with (folder / "log").open("wb") as log:
