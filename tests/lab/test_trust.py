@@ -21,8 +21,8 @@ from tests.lab.real_daemon import (
 )
 
 from barostat.core.observation import RunState
+from barostat.hypervisors.plugging import BLOCK_BYTES
 from barostat.lab.fleet import Lab
-from barostat.lab.guests import BLOCK_BYTES
 from barostat.lab.libvirtd import PrivateLibvirtd
 from barostat.lab.scenario import ScenarioGuest
 from barostat.lab.stages import RealStage, StageKind, open_stage

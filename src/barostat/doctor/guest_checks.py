@@ -9,6 +9,7 @@ from barostat.core.reasons import ReasonCode
 from barostat.core.usage import balloon_floor_bytes
 from barostat.doctor.facts import GuestFacts
 from barostat.doctor.findings import Check, Verdict, advise, block, fine
+from barostat.hypervisors.plugging import CAREFUL_GROWTH, LARGEST_GROWTH
 from barostat.units import format_size
 
 __all__ = ["ANSWERS", "GUEST_CHECKS"]
@@ -18,13 +19,6 @@ ANSWERS: Final = "answers"
 
 STALE_S: Final = 5.0
 """Guests speak every second; one that has not for this long is not moved (`Policy.stale_s`)."""
-
-LARGEST_GROWTH: Final = 32
-"""Plugged memory is described in boot RAM: beyond this multiple plugging stops short (measured:
-96 MiB of boot RAM carry 2 GiB, 128 MiB carry 4)."""
-
-CAREFUL_GROWTH: Final = 4
-"""Plugged memory is movable only; what the kernel itself needs must fit into the boot RAM."""
 
 _UNFIT: Final = {
     ReasonCode.HUGEPAGES: "take <hugepages/> or the hugepage-backed memory out of the VM, and use "

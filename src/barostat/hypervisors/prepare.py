@@ -20,21 +20,10 @@ from barostat.hypervisors.domain_xml import (
     set_size,
     size_bytes,
 )
-from barostat.units import GIB, MIB, format_size
+from barostat.hypervisors.plugging import BLOCK_BYTES, CAREFUL_GROWTH, LARGEST_GROWTH, SECTION_BYTES
+from barostat.units import GIB, format_size
 
 __all__ = ["Preparation", "prepare"]
-
-BLOCK_BYTES: Final = 2 * MIB
-"""The step in which virtio-mem plugs: one huge page of x86."""
-
-SECTION_BYTES: Final = 128 * MIB
-"""Linux hot-adds whole sections of this size; a part of one at a region's end would be lost."""
-
-LARGEST_GROWTH: Final = 32
-"""Above so many times its boot RAM a guest cannot describe its memory; plugging stops short."""
-
-CAREFUL_GROWTH: Final = 4
-"""Plugged memory is movable only; what the kernel itself needs must fit into the boot RAM."""
 
 SPARE_BYTES: Final = GIB
 """Address space that QEMU needs to align each device."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from barostat.errors import LabError
+from barostat.hypervisors.plugging import BLOCK_BYTES
 from barostat.lab.guests import (
-    BLOCK_BYTES,
     COMMAND_LINE,
     CPU,
     Accelerator,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from barostat.errors import LabError
+from barostat.hypervisors.plugging import BLOCK_BYTES, LARGEST_GROWTH, SECTION_BYTES
 from barostat.lab.image import Image
 from barostat.units import GIB, MIB, format_size
 
@@ -22,12 +23,6 @@ __all__ = ["DATA_DISK", "Accelerator", "GuestFiles", "GuestSpec", "qemu_command"
 DATA_DISK: Final = "data.disk"
 NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 SMALLEST_BOOT_BYTES: Final = 128 * MIB
-LARGEST_GROWTH: Final = 32
-"""Above so many times its boot RAM a guest cannot describe its memory; plugging stops short."""
-BLOCK_BYTES: Final = 2 * MIB
-"""The step in which virtio-mem plugs, one huge page."""
-SECTION_BYTES: Final = 128 * MIB
-"""Linux hot-adds whole sections of this size; a part of one at a region's end would be lost."""
 SOCKET_PATH_LIMIT: Final = 107
 """What fits into sockaddr_un's sun_path with its closing zero."""
 

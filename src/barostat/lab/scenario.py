@@ -21,7 +21,8 @@ from barostat.core.settings import (
     setting_faults,
 )
 from barostat.errors import ScenarioError
-from barostat.lab.guests import BLOCK_BYTES, LARGEST_GROWTH, NAME, SMALLEST_BOOT_BYTES
+from barostat.hypervisors.plugging import BLOCK_BYTES, LARGEST_GROWTH
+from barostat.lab.guests import NAME, SMALLEST_BOOT_BYTES
 from barostat.units import MIB, format_size
 
 __all__ = ["Scenario", "ScenarioGuest", "Step", "read_scenario"]
