@@ -9,13 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from barostat.core.moves import Move, MoveKind
-from barostat.core.observation import (
-    Devices,
-    GuestObservation,
-    PlugDevice,
-    RunState,
-    Statistics,
-)
+from barostat.core.observation import Devices, GuestObservation, PlugDevice, RunState
+from barostat.core.statistics import Statistics
 from barostat.hypervisors.base import BalloonWish, Wish
 from barostat.hypervisors.movers import cancel_wishes, next_wishes, nudge_wishes, reachable_bytes
 from barostat.units import MIB

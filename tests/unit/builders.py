@@ -21,11 +21,11 @@ from barostat.core.observation import (
     Reservation,
     RunState,
     Snapshot,
-    Statistics,
 )
 from barostat.core.policy import Policy
 from barostat.core.reasons import Reason, ReasonCode
 from barostat.core.settings import MemorySettings
+from barostat.core.statistics import Statistics
 from barostat.units import MIB
 
 KERNEL_MIB = 64

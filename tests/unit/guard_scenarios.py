@@ -10,9 +10,10 @@ from tests.unit.builders import POLICY, Host, devices, guest, line, of, settings
 from barostat.core.decide import Decision
 from barostat.core.ledger import Ledger
 from barostat.core.moves import MoveKind
-from barostat.core.observation import Devices, GuestObservation, Reservation, RunState, Statistics
+from barostat.core.observation import Devices, GuestObservation, Reservation, RunState
 from barostat.core.plan import plan
 from barostat.core.reasons import ReasonCode, because
+from barostat.core.statistics import Statistics
 from barostat.units import MIB
 
 PLENTY = 1 << 60

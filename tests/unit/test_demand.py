@@ -12,8 +12,9 @@ from barostat.core.demand import (
     estimate,
     lately_bytes,
 )
-from barostat.core.observation import Devices, GuestObservation, Statistics
+from barostat.core.observation import Devices, GuestObservation
 from barostat.core.sizes import measure
+from barostat.core.statistics import Statistics
 from barostat.core.usage import balloon_floor_bytes
 from barostat.units import MIB
 

@@ -2,15 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from barostat.core.observation import (
-    UNKNOWN,
-    Devices,
-    HostObservation,
-    PlugDevice,
-    Snapshot,
-    Statistics,
-    read_statistics,
-)
+from barostat.core.observation import Devices, HostObservation, PlugDevice, Snapshot
+from barostat.core.statistics import UNKNOWN, Statistics, read_statistics
 from barostat.units import GIB, MIB
 
 LIMIT = 1 * GIB

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from barostat.core.observation import GuestObservation, RunState, Statistics
+from barostat.core.observation import GuestObservation, RunState
+from barostat.core.statistics import Statistics
 from barostat.errors import InputError
 from barostat.hypervisors.base import BalloonWish, PlugWish
 from barostat.hypervisors.simulated import (

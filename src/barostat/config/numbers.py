@@ -102,7 +102,7 @@ class PolicySection(_Numbers):
 
     def policy(self) -> Policy:
         """Make the numbers that `decide` acts by."""
-        numbers = self.numbers(Policy.__dataclass_fields__)
+        numbers = self.numbers(Policy.__dataclass_fields__.keys() - {"demand"})
         return Policy(**numbers | {"mode": Mode(self.mode)})
 
 

@@ -57,6 +57,13 @@ class Assessment:
         """What is to be done with the guest."""
         return self.halt if self.line is None else self.line.move
 
+    def pass_over(self) -> None:
+        """Ask nothing of the guest now: why it would have been asked is why it waits."""
+        if self.line is not None and self.line.move is not None:
+            self.line.holds = list(self.line.move.reasons)
+            self.line.move = None
+        self.halt = None
+
     @property
     def holds(self) -> tuple[Reason, ...]:
         """Why nothing is to be done with it."""

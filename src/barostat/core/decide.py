@@ -8,7 +8,7 @@ call it: what is simulated is what runs. It keeps nothing: what it must remember
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import assert_never
 
 from barostat.core.admission import admit
@@ -64,8 +64,13 @@ def decide(snapshot: Snapshot, state: State, policy: Policy) -> Decision:
         owed_bytes=owed,
         granting=host.granting,
     )
+    turn = _whose_turn(snapshot, known)
+    _leave_waiting(known, turn, ledger)
     guests = _decided(snapshot, known, ledger)
-    after = {found.guest: _remember(known[found.guest], found.move, now_s) for found in guests}
+    after = {
+        name: _remember(item, item.move, now_s) if name in turn else item.before
+        for name, item in known.items()
+    }
     before = {name: item.before for name, item in known.items()}
     return Decision(
         now_s=now_s,
@@ -104,12 +109,33 @@ def _open_ledger(snapshot: Snapshot, known: Mapping[str, Assessment]) -> Ledger:
     ledger = Ledger(snapshot.host.capacity_bytes)
     for guest in snapshot.guests:
         item = known[guest.name]
-        sizes, goal = item.sizes, item.state.wish.goal_bytes
-        held = held_bytes(sizes.actual_bytes, sizes.wished_bytes, goal)
+        held = _held_bytes(item)
         if guest.run_state is RunState.BOOTING:
             held = max(held, _unguarded_bytes(item))
         ledger.promise(guest.name, held)
     return ledger
+
+
+def _whose_turn(snapshot: Snapshot, known: Mapping[str, Assessment]) -> Collection[str]:
+    """Say for whom this is decided: everybody, or out of turn those that cannot wait."""
+    return snapshot.hurried or known.keys()
+
+
+def _leave_waiting(known: Mapping[str, Assessment], turn: Collection[str], ledger: Ledger) -> None:
+    """Take back what was planned for guests whose turn it is not; their reasons stand."""
+    for name, item in known.items():
+        if name in turn:
+            continue
+        if item.line is not None and item.line.move is not None:
+            # SAFETY: what is not granted now must not be promised: nobody would take it back.
+            ledger.promise(name, _held_bytes(item))
+        item.pass_over()
+
+
+def _held_bytes(item: Assessment) -> int:
+    """Say what is promised to a guest of which nothing is asked."""
+    sizes, goal = item.sizes, item.state.wish.goal_bytes
+    return held_bytes(sizes.actual_bytes, sizes.wished_bytes, goal)
 
 
 def _unguarded_bytes(item: Assessment) -> int:

@@ -23,9 +23,10 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from barostat.core.observation import GuestObservation, Statistics
+from barostat.core.observation import GuestObservation
 from barostat.core.policy import Policy
 from barostat.core.sizes import Sizes
+from barostat.core.statistics import Statistics
 from barostat.core.usage import (
     counters_fell,
     hidden_bytes,

@@ -1,8 +1,7 @@
 """What was seen of guests and host, and when. A decision sees one frozen `Snapshot` and no more.
 
-Everything that a guest says of itself is untrusted: `read_statistics` is the only way from a
-guest's words to a `Statistics`, and it answers None where they cannot be true. All times are
-seconds on the snapshot's own monotonic clock; all sizes are bytes.
+What a guest says of itself stands in `statistics`. All times are seconds on the snapshot's own
+monotonic clock; all sizes are bytes.
 """
 
 from __future__ import annotations
@@ -10,12 +9,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from barostat.core.reasons import Reason
 from barostat.core.settings import MemorySettings
+from barostat.core.statistics import Inside, Statistics
 
 __all__ = [
+    "Depth",
     "Devices",
     "GuestObservation",
     "HostObservation",
@@ -23,15 +23,7 @@ __all__ = [
     "Reservation",
     "RunState",
     "Snapshot",
-    "Statistics",
-    "read_statistics",
 ]
-
-UNKNOWN: Final = 2**64 - 1
-"""How QEMU says "the guest never told me": -1 in an unsigned 64-bit field."""
-
-TOTAL_TOLERANCE_RATIO: Final = 1.01
-"""A guest's total is below its configured size; above it by more than this it is a lie."""
 
 
 class RunState(enum.Enum):
@@ -42,6 +34,15 @@ class RunState(enum.Enum):
     PAUSED = "paused"
     MIGRATING = "migrating"  # migration or save in progress
     UNREACHABLE = "unreachable"  # its hypervisor does not answer; it is counted as last seen
+
+
+class Depth(enum.Enum):
+    """How deep one can look into a guest, from outside to within."""
+
+    STATIC = "static"  # it says nothing: counted at its size, never moved
+    BALLOON = "balloon"  # its balloon driver's statistics
+    QGA = "qga"  # and what qemu-guest-agent reads from its /proc
+    AGENT = "agent"  # and what Barostat's own agent in it says, by itself and at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,24 +117,6 @@ class Devices:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Statistics:
-    """What a guest's balloon driver said of its memory, after `read_statistics` looked it over.
-
-    Counters run since the guest's boot. None means that this guest's driver or QEMU does not
-    know the figure.
-    """
-
-    total_bytes: int
-    available_bytes: int
-    disk_caches_bytes: int | None = None
-    swap_in_bytes: int = 0
-    swap_out_bytes: int = 0
-    major_faults: int = 0
-    oom_kills: int | None = None
-    alloc_stalls: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class GuestObservation:
     """One guest as it was seen.
 
@@ -145,6 +128,8 @@ class GuestObservation:
         seen_at_s: when its hypervisor last answered.
         statistics_at_s: when the statistics were new; meaningless without statistics.
         disturbed_at_s: when it was last booted, reset, resumed or migrated, or first seen.
+        inside: what a program in the guest said beyond that, as far as it is not too old.
+        heard_by: who said it; BALLOON while there is no such program, or it is not believed.
     """
 
     name: str
@@ -154,6 +139,13 @@ class GuestObservation:
     seen_at_s: float
     statistics_at_s: float
     disturbed_at_s: float
+    inside: Inside | None = None
+    heard_by: Depth = Depth.BALLOON
+
+    @property
+    def depth(self) -> Depth:
+        """How deep one can look into it now."""
+        return Depth.STATIC if self.statistics is None else self.heard_by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +187,8 @@ class Snapshot:
         settings_faults: by guest, a sentence for settings that cannot be used.
         reservations: VMs that wait for their startup memory.
         paused: the operator holds every guest of the host.
+        hurried: guests that cannot wait for their turn. If there are any, this is decided out of
+            turn, for them alone: nobody else is moved.
     """
 
     now_s: float
@@ -204,45 +198,4 @@ class Snapshot:
     settings_faults: Mapping[str, str] = field(default_factory=dict)
     reservations: tuple[Reservation, ...] = ()
     paused: bool = False
-
-
-def read_statistics(raw: Mapping[str, object], *, limit_bytes: int) -> Statistics | None:
-    """Turn a guest's balloon statistics into figures that can be true.
-
-    Args:
-        raw: keys as QEMU names them ("stat-total-memory", ...); bytes, or counts for faults.
-        limit_bytes: the most that this guest can have (base RAM plus what is or may be plugged).
-
-    Returns:
-        The statistics, or None if a needed figure is missing or they contradict themselves:
-        nonsense is "no data", never "rich".
-    """
-
-    def known(key: str) -> int | None:
-        value = raw.get(f"stat-{key}")
-        if isinstance(value, bool) or not isinstance(value, int):
-            return None
-        return value if 0 <= value < UNKNOWN else None
-
-    total, free = known("total-memory"), known("free-memory")
-    caches = known("disk-caches")
-    available = known("available-memory")
-    if total is None or not 0 < total <= limit_bytes * TOTAL_TOLERANCE_RATIO:
-        return None
-    if free is not None and free > total:
-        return None
-    if available is None and free is not None:
-        # Kernels before 4.6 say no "available": most, not all, of the cache can be dropped.
-        available = min(total, free + (7 * min(caches or 0, total)) // 10)
-    if available is None or available > total:
-        return None
-    return Statistics(
-        total_bytes=total,
-        available_bytes=available,
-        disk_caches_bytes=None if caches is None else min(caches, total),
-        swap_in_bytes=known("swap-in") or 0,
-        swap_out_bytes=known("swap-out") or 0,
-        major_faults=known("major-faults") or 0,
-        oom_kills=known("oom-kills"),
-        alloc_stalls=known("alloc-stalls"),
-    )
+    hurried: frozenset[str] = frozenset()

@@ -2,12 +2,60 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
 from barostat.core.allocation import Mode
 from barostat.units import GIB, MIB
 
-__all__ = ["Policy"]
+__all__ = ["DemandPolicy", "DemandSource", "Policy"]
+
+
+class DemandSource(enum.Enum):
+    """What a guest's demand is made of."""
+
+    USED = "used"  # what it uses and cannot drop
+    COMMITTED = "committed"  # what its programs were promised: Hyper-V's own definition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemandPolicy:
+    """What counts as a guest's need. Most of it takes a program in the guest that says so.
+
+    Attributes:
+        source: what demand is made of; a guest that does not say what it committed to is judged
+            by what it uses.
+        stall_ratio: a guest that waits for memory for more than this share of the time needs more
+            (senpai's target: 10 ms in 6 s).
+        stall_gain: at this many times that share it needs twice what it has; below it the square
+            of the share decides (senpai's law).
+        stall_hold_s: nothing is taken back from it within this time, unless memory is short.
+        adaptive: have each guest's buffer grow with every demand above what was given, and shrink
+            with every one below, so that in the long run no more than `short_share` of all looks
+            find it short. It never falls below the guest's own buffer.
+        short_share: that share.
+        adaptive_step: how much one look changes the buffer, as a share of the demand.
+        adaptive_cap: at a buffer of this share of the demand the guest gets its maximum.
+        trim: have a guest that does not stall page out what it does not use, a little at a time.
+        trim_ratio, trim_s: by this share of its size in this time (senpai's pace).
+        trim_stall_ratio: and only while it waits for memory for less than this share of the time.
+        trim_half_life_s: the size at which it began to wait is kept clear of, and forgotten with
+            this half-life.
+    """
+
+    source: DemandSource = DemandSource.USED
+    stall_ratio: float = 1 / 600
+    stall_gain: float = 20.0
+    stall_hold_s: float = 60.0
+    adaptive: bool = False
+    short_share: float = 0.01
+    adaptive_step: float = 0.02
+    adaptive_cap: float = 2.0
+    trim: bool = False
+    trim_ratio: float = 0.01
+    trim_s: float = 6.0
+    trim_stall_ratio: float = 0.001
+    trim_half_life_s: float = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +101,7 @@ class Policy:
         rest_low_s, rest_high_s: a guest that did not give is left alone for the first time, twice
             as long after each further failure, and never longer than the second. One that did not
             take what it was granted rests in the same way, for stuck_s at first.
+        demand: what counts as a guest's need.
     """
 
     mode: Mode = Mode.PRESSURE
@@ -88,6 +137,7 @@ class Policy:
     nudge_s: float = 2.5
     rest_low_s: float = 30.0
     rest_high_s: float = 600.0
+    demand: DemandPolicy = DemandPolicy()
 
     def dead_band_bytes(self, size_bytes: int) -> int:
         """Say below which difference a guest of this size is left alone."""

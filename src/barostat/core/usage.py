@@ -9,8 +9,8 @@ import functools
 from dataclasses import replace
 from typing import Final
 
-from barostat.core.observation import Statistics
 from barostat.core.sizes import Sizes
+from barostat.core.statistics import Statistics
 from barostat.units import MIB
 
 __all__ = [

@@ -20,14 +20,9 @@ import msgspec
 
 from barostat import __version__
 from barostat.core.decide import Decision, State
-from barostat.core.observation import (
-    Devices,
-    GuestObservation,
-    HostObservation,
-    Snapshot,
-    Statistics,
-)
+from barostat.core.observation import Devices, GuestObservation, HostObservation, Snapshot
 from barostat.core.policy import Policy
+from barostat.core.statistics import Statistics
 
 __all__ = ["Camera", "Frame", "Key", "Pass", "Picture", "timed"]
 

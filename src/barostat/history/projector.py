@@ -15,8 +15,9 @@ from typing import Any, Final
 import msgspec
 
 from barostat.core.decide import Decision, State, decide
-from barostat.core.observation import Snapshot, Statistics
+from barostat.core.observation import Snapshot
 from barostat.core.policy import Policy
+from barostat.core.statistics import Statistics
 from barostat.errors import HistoryError
 from barostat.history.film import (
     FIGURES,

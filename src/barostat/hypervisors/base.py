@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from barostat.core.observation import Devices, GuestObservation
@@ -55,6 +56,23 @@ class Hypervisor(Protocol):
         Args:
             now_s: the caller's monotonic clock; stamps of the answer are on it.
         """
+        ...
+
+    async def look(self, guest: str, *, now_s: float) -> GuestObservation:
+        """Look at one guest that was observed before, now, and have it say what it needs.
+
+        Args:
+            guest: whom.
+            now_s: the caller's monotonic clock; stamps of the answer are on it.
+
+        Raises:
+            UnknownGuestError, UnreachableError, DeadlineError, RefusedError, GuestGoneError.
+        """
+        ...
+
+    @property
+    def agents(self) -> Mapping[str, Path]:
+        """Where Barostat's agents in guests are spoken to: sockets, by guest, as last looked."""
         ...
 
     async def devices(self, guest: str) -> Devices:

@@ -12,6 +12,7 @@ import difflib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from barostat.config.settings_file import SettingsFile
@@ -91,6 +92,21 @@ class Combined:
                     self._doubles[shown] = _double_fault(name, watch, found)
                 guests.append(guest if shown == name else replace(guest, name=shown))
         return guests
+
+    async def look(self, guest: str, *, now_s: float) -> GuestObservation:
+        """Look at one guest now; raises as its hypervisor does."""
+        route = self._route(guest)
+        seen = await route.watch.member.hypervisor.look(route.name, now_s=now_s)
+        return seen if seen.name == guest else replace(seen, name=guest)
+
+    @property
+    def agents(self) -> Mapping[str, Path]:
+        """Where Barostat's agents in guests are spoken to, by guest, as of the last look."""
+        return {
+            shown: sockets[route.name]
+            for shown, route in self._routes.items()
+            if route.name in (sockets := route.watch.member.hypervisor.agents)
+        }
 
     async def devices(self, guest: str) -> Devices:
         """Ask for one guest's sizes now; raises as its hypervisor does."""

@@ -12,6 +12,7 @@ import asyncio
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Final, TypeVar
 
 from barostat.config.settings_file import SettingsFile
@@ -156,6 +157,29 @@ class LibvirtHypervisor:
             f'no VM "{name}" runs at {self.uri}',
             hint=f'did you mean "{near[0]}"?' if near else "`barostat list` shows those that do",
         )
+
+    async def look(self, guest: str, *, now_s: float) -> GuestObservation:
+        """Look at one guest that was observed before, now, and have it say what it needs.
+
+        Raises:
+            UnknownGuestError, UnreachableError, DeadlineError, RefusedError, GuestGoneError.
+        """
+        found = self._guest(guest)
+        await ask(self._lanes, found, newer_than=found.last_words)
+        ahead_s = now_s - asyncio.get_running_loop().time()
+        seen = found.observe(ahead_s=ahead_s if self._ahead_s is None else self._ahead_s)
+        if seen is None:
+            raise silent(guest)
+        return seen
+
+    @property
+    def agents(self) -> Mapping[str, Path]:
+        """Where Barostat's agents in guests are spoken to: their channels, as of the last look."""
+        return {
+            name: guest.memory.agent
+            for name, guest in self._guests.items()
+            if guest.memory is not None and guest.memory.agent is not None
+        }
 
     async def devices(self, guest: str) -> Devices:
         """Ask for one guest's sizes now. What is plugged libvirt learns up to 1 s late.

@@ -14,13 +14,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import Final
 
-from barostat.core.observation import (
-    Devices,
-    GuestObservation,
-    RunState,
-    Statistics,
-    read_statistics,
-)
+from barostat.core.observation import Devices, GuestObservation, RunState
+from barostat.core.statistics import Statistics, read_statistics
 from barostat.errors import HypervisorError
 from barostat.hypervisors.libvirt_events import Heard
 from barostat.hypervisors.libvirt_line import Exact, Figures, Listed

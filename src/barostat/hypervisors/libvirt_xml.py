@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree as ET
 
@@ -21,6 +22,7 @@ from barostat.hypervisors.domain_xml import parse_domain, set_size, size_bytes
 __all__ = ["DomainMemory", "plug_element", "read_memory"]
 
 PLUG: Final = "virtio-mem"
+AGENT_PORT: Final = "org.barostat.agent.0"
 BALLOONS: Final = frozenset({"virtio", "virtio-transitional", "virtio-non-transitional"})
 
 
@@ -37,6 +39,7 @@ class DomainMemory:
         plugs: the virtio-mem devices by their aliases.
         settings: what stands in the metadata; None if nothing does.
         settings_faults: why it cannot be used.
+        agent: the socket of the channel to Barostat's agent in it, None if it has none.
     """
 
     boot_bytes: int
@@ -47,6 +50,7 @@ class DomainMemory:
     plugs: tuple[PlugDevice, ...]
     settings: SettingsFile | None
     settings_faults: tuple[str, ...]
+    agent: Path | None = None
 
     def devices(
         self, *, actual_bytes: int | None, target_bytes: int | None, loaded: bool
@@ -107,7 +111,17 @@ def _read(root: ET.Element, guest: str) -> DomainMemory:
         plugs=plugs,
         settings=settings,
         settings_faults=faults,
+        agent=_agent(root),
     )
+
+
+def _agent(root: ET.Element) -> Path | None:
+    for channel in root.iterfind("devices/channel[@type='unix']"):
+        target, source = channel.find("target"), channel.find("source")
+        if target is not None and source is not None and target.get("name") == AGENT_PORT:
+            path = source.get("path")
+            return None if path is None else Path(path)
+    return None
 
 
 def _plugs(root: ET.Element) -> Iterator[ET.Element]:

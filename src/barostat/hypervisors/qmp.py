@@ -29,6 +29,7 @@ __all__ = ["QmpHypervisor"]
 
 SUFFIX: Final = ".qmp"
 LAB_SUFFIX: Final = ".lab.qmp"
+AGENT_SUFFIX: Final = ".agent"
 
 LOOKS_AT_ONCE: Final = 64
 """So many guests are looked at side by side: the deadline of each then measures the guest, not
@@ -51,6 +52,7 @@ class QmpHypervisor:
         self._sockets: dict[str, QmpSocket] = {}
         self._looks = asyncio.Semaphore(LOOKS_AT_ONCE)
         self._ahead_s: float | None = None
+        self._agents: Mapping[str, Path] = {}
 
     @property
     def faults(self) -> Mapping[str, HypervisorError]:
@@ -86,6 +88,7 @@ class QmpHypervisor:
         """Bring the sockets that are known in line with those that are there."""
         try:
             files = await asyncio.to_thread(_find, self._directory, self._named)
+            self._agents = await asyncio.to_thread(_find_agents, files)
         except OSError as error:
             if not self._sockets:
                 raise UnreachableError(
@@ -101,6 +104,25 @@ class QmpHypervisor:
         gone = [n for n, s in self._sockets.items() if n not in files and not s.answering]
         for name in gone:
             await self._sockets.pop(name).close()
+
+    async def look(self, guest: str, *, now_s: float) -> GuestObservation:
+        """Look at one guest that was observed before, now, and have it say what it needs.
+
+        Raises:
+            UnknownGuestError, UnreachableError, DeadlineError, RefusedError, GuestGoneError.
+        """
+        ahead_s = now_s - asyncio.get_running_loop().time()
+        return await self._guest(guest).look(
+            ahead_s=ahead_s if self._ahead_s is None else self._ahead_s
+        )
+
+    @property
+    def agents(self) -> Mapping[str, Path]:
+        """Where Barostat's agents in guests are spoken to: the sockets NAME.agent beside NAME.qmp.
+
+        As of the last look.
+        """
+        return self._agents
 
     async def devices(self, guest: str) -> Devices:
         """Ask for one guest's sizes now.
@@ -158,6 +180,12 @@ def _find(directory: Path | None, named: Mapping[str, Path]) -> dict[str, Socket
     for name, path in named.items():
         files[name] = _socket_file(path) or SocketFile(path=path, identity=())
     return files
+
+
+def _find_agents(files: Mapping[str, SocketFile]) -> dict[str, Path]:
+    """Find the sockets of agents, each beside its guest's."""
+    beside = {name: file.path.with_suffix(AGENT_SUFFIX) for name, file in files.items()}
+    return {name: path for name, path in beside.items() if _socket_file(path) is not None}
 
 
 def _socket_file(path: Path) -> SocketFile | None:

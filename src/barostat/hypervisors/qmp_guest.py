@@ -58,6 +58,7 @@ class QmpGuest:
         self._anatomy = anatomy
         self._life = life
         self._woken = woken
+        self._looking = asyncio.Lock()  # two looks at once would take each other's answer
         self._told_s = -math.inf
         self._target_bytes: int | None = None
         path = anatomy.balloon_path
@@ -101,7 +102,7 @@ class QmpGuest:
             DeadlineError, UnreachableError, GuestGoneError.
         """
         try:
-            async with asyncio.timeout(COMMAND_DEADLINE_S):
+            async with asyncio.timeout(COMMAND_DEADLINE_S), self._looking:
                 return await self._look(ahead_s)
         except TimeoutError as error:
             raise DeadlineError(

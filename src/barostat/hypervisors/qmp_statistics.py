@@ -12,7 +12,8 @@ import asyncio
 import time
 from typing import Final
 
-from barostat.core.observation import Devices, Statistics, read_statistics
+from barostat.core.observation import Devices
+from barostat.core.statistics import Statistics, read_statistics
 from barostat.hypervisors.qmp_anatomy import GuestStatistics, read_statistics_of
 from barostat.hypervisors.qmp_link import QmpLink
 

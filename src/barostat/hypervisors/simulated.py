@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from barostat.core.observation import Devices, GuestObservation
@@ -81,6 +82,20 @@ class SimulatedHypervisor:
             for guest in self._guests.values()
             if not guest.hangs or guest.seen is not None
         ]
+
+    async def look(self, guest: str, *, now_s: float) -> GuestObservation:
+        """Look at one guest now.
+
+        Raises:
+            UnknownGuestError, GuestGoneError: there is no such guest, or no longer.
+            DeadlineError: it hangs.
+        """
+        return self._answering(guest).observe(now_s=now_s)
+
+    @property
+    def agents(self) -> Mapping[str, Path]:
+        """Where agents are spoken to: nobody runs in a guest that never was."""
+        return {}
 
     async def devices(self, guest: str) -> Devices:
         """Ask for one guest's sizes now.

@@ -12,15 +12,8 @@ from dataclasses import replace
 from random import Random
 from typing import Final, assert_never
 
-from barostat.core.observation import (
-    UNKNOWN,
-    Devices,
-    GuestObservation,
-    PlugDevice,
-    RunState,
-    Statistics,
-    read_statistics,
-)
+from barostat.core.observation import Devices, GuestObservation, PlugDevice, RunState
+from barostat.core.statistics import UNKNOWN, Statistics, read_statistics
 from barostat.hypervisors.base import BalloonWish, PlugWish, Wish
 from barostat.hypervisors.simulated_memory import PAGE_BYTES, Rates, SimulatedMemory
 from barostat.hypervisors.simulated_spec import Character, SimulatedSpec
