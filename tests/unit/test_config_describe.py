@@ -11,7 +11,7 @@ from barostat.config.describe import example, sections, values
 from barostat.config.layers import OF_COMMANDS, load
 from barostat.config.numbers import key_of
 from barostat.config.sections import DaemonConfig
-from barostat.core.policy import Policy
+from barostat.core.policy import DemandPolicy, Policy
 from barostat.host.policy import HostPolicy
 
 SOURCES = Path(__file__).parent.parent.parent / "src"
@@ -39,6 +39,8 @@ def test_the_example_with_every_mark_taken_away_is_what_is_built_in(tmp_path: Pa
     assert loaded.origins.keys() == keys
     assert loaded.config.host == DaemonConfig().host
     assert loaded.config.policy == DaemonConfig().policy
+    assert loaded.config.agent == DaemonConfig().agent
+    assert values(loaded.config)["demand", "stall_ratio"] == "0.00166667"
     assert loaded.config.libvirt.uris == ("qemu:///system",)
     assert loaded.config.service.group == "barostat"
 
@@ -52,14 +54,19 @@ def test_the_example_as_it_is_sets_nothing(tmp_path: Path) -> None:
 
 def test_the_numbers_have_the_names_and_defaults_of_what_they_are_for() -> None:
     config = DaemonConfig()
-    policies = ((config.policy, Policy()), (config.host, HostPolicy()))
+    policies = (
+        (config.policy, Policy()),
+        (config.demand, DemandPolicy()),
+        (config.host, HostPolicy()),
+    )
     for section, policy in policies:
         fields = {
             key_of(field.name): getattr(policy, field.name)
             for field in dataclasses.fields(policy)
-            if field.name != "mode"
+            if field.name not in {"mode", "source", "demand"}
         }
-        assert section.model_dump(exclude={"mode"}) == fields
+        assert section.model_dump(exclude={"mode", "source"}) == fields
+    assert config.demand.policy() == DemandPolicy()
 
 
 def test_values_are_written_as_a_file_takes_them() -> None:
@@ -68,6 +75,8 @@ def test_values_are_written_as_a_file_takes_them() -> None:
     assert shown["host", "reserve"] == '"auto"'
     assert shown["policy", "step_high"] == '"2GiB"'
     assert shown["policy", "tick_s"] == "1"
+    assert shown["demand", "source"] == '"used"'
+    assert shown["demand", "adaptive"] == "false"
     assert shown["qmp", "folders"] == "[]"
     assert shown["service", "group"] == ""
 

@@ -9,7 +9,7 @@ import pytest
 from barostat.config import layers
 from barostat.config.layers import load, variable
 from barostat.core.allocation import Mode
-from barostat.core.policy import Policy
+from barostat.core.policy import DemandPolicy, DemandSource, Policy
 from barostat.errors import ConfigError
 from barostat.units import GIB, MIB
 
@@ -37,7 +37,7 @@ def test_without_any_file_all_is_built_in(tmp_path: Path, monkeypatch: pytest.Mo
 
     loaded = load(environment={"PATH": "/bin"})
 
-    assert loaded.config.policy.policy() == Policy()
+    assert loaded.config.policy.policy(loaded.config.demand) == Policy()
     assert (loaded.files, dict(loaded.origins)) == ((), {})
 
 
@@ -58,6 +58,24 @@ def test_the_later_wins_and_its_place_is_known(tmp_path: Path) -> None:
         ("host", "overhead"): f"{file}:3",
         ("policy", "tick_s"): "BAROSTAT_POLICY__TICK_S",
     }
+
+
+def test_what_counts_as_demand_is_a_section_of_its_own(tmp_path: Path) -> None:
+    file = written(tmp_path, '[demand]\nsource = "committed"\nadaptive = true\n')
+
+    config = load(file, environment={"BAROSTAT_DEMAND__TRIM": "true"}).config
+
+    demand = config.policy.policy(config.demand).demand
+    assert demand == DemandPolicy(source=DemandSource.COMMITTED, adaptive=True, trim=True)
+
+
+def test_a_trim_that_stalls_more_than_is_borne_makes_no_sense(tmp_path: Path) -> None:
+    file = written(tmp_path, "[demand]\ntrim_stall_ratio = 0.5\ntrim = 1\n")
+    assert faults_of(file) == (f"{file}:3: demand.trim: input should be a valid boolean",)
+    file = written(tmp_path, "[demand]\ntrim_stall_ratio = 0.5\n")
+
+    said = "0.00166667 is less than trim_stall_ratio, 0.5: it must not be"
+    assert faults_of(file) == (f"{file}:2: demand.stall_ratio: {said}",)
 
 
 def test_every_fault_of_every_layer_is_named_with_its_place(tmp_path: Path) -> None:
@@ -195,6 +213,7 @@ def test_a_variable_of_no_section_is_refused(tmp_path: Path) -> None:
 def test_the_numbers_of_the_policy_reach_it(tmp_path: Path) -> None:
     file = written(tmp_path, '[policy]\nmode = "share"\ndead_band_low = "4MiB"\nsettle_s = 0\n')
 
-    policy = load(file, environment={}).config.policy.policy()
+    config = load(file, environment={}).config
+    policy = config.policy.policy(config.demand)
 
     assert policy == Policy(mode=Mode.SHARE, dead_band_low_bytes=4 * MIB, settle_s=0)

@@ -120,6 +120,8 @@ def _written(value: object, info: FieldInfo) -> str:
         return json.dumps(AUTO) if _is_size(info) else ""
     if isinstance(value, tuple):
         return f"[{', '.join(_written(item, info) for item in value)}]"
+    if isinstance(value, bool):
+        return json.dumps(value)
     if isinstance(value, int) and _is_size(info):
         return json.dumps(exact_size(value))
     return f"{value:g}" if isinstance(value, float) else json.dumps(str(value))
@@ -137,6 +139,8 @@ def _accepts(info: FieldInfo) -> str:
     kinds = set(_leaves(info.annotation))
     if Literal in kinds:
         return " or ".join(f'"{choice}"' for choice in get_args(info.annotation))
+    if bool in kinds:
+        return "true or false"
     ranges = [str(item) for item in info.metadata if isinstance(item, Between)]
     if ranges:
         return f'{ranges[0]}, or "{AUTO}" (unset)' if type(None) in kinds else ranges[0]

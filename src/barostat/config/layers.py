@@ -203,6 +203,7 @@ def _senseless(config: DaemonConfig, origins: Mapping[tuple[str, str], str]) -> 
     for section, part in (
         ("host", config.host),
         ("policy", config.policy),
+        ("demand", config.demand),
         ("service", config.service),
     ):
         for keys, sentence in part.senseless():

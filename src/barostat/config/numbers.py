@@ -1,8 +1,9 @@
-"""`[policy]` and `[host]`: the numbers that Barostat acts by as people write them.
+"""`[policy]`, `[demand]` and `[host]`: the numbers that Barostat acts by as people write them.
 
-What each means and why it has its default is said where it is used, by `core.policy.Policy` and
-`host.policy.HostPolicy`. The ranges here keep out what cannot be meant; within them an operator
-may do as they like. A key is named like its field, less "_bytes": a size says its unit itself.
+What each means and why it has its default is said where it is used, by `core.policy.Policy`,
+`core.policy.DemandPolicy` and `host.policy.HostPolicy`. The ranges here keep out what cannot be
+meant; within them an operator may do as they like. A key is named like its field, less "_bytes":
+a size says its unit itself.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from barostat.config.ranges import AutoSize, Between, Ratio, exact_size
 from barostat.config.toml_file import FileModel, Size
 from barostat.core.allocation import Mode
-from barostat.core.policy import Policy
+from barostat.core.policy import DemandPolicy, DemandSource, Policy
 from barostat.units import GIB, MIB, TIB
 
-__all__ = ["HostSection", "PolicySection", "key_of"]
+__all__ = ["DemandSection", "HostSection", "PolicySection", "key_of"]
 
 _DEFAULT: Final = Policy()
+_DEMAND: Final = _DEFAULT.demand
 
 Memory = Annotated[float, Between(0.1, 86_400, "s")]  # how long something is remembered
 Pause = Annotated[float, Between(0, 86_400, "s")]
@@ -53,6 +55,31 @@ def _shown(key: str, value: float) -> str:
     if isinstance(value, int):
         return exact_size(value)
     return f"{value:g} s" if key.endswith("_s") else f"{value:g}"
+
+
+class DemandSection(_Numbers):
+    """What counts as a VM's need. A change applies from the next tick."""
+
+    ordered = (("stall_ratio", "trim_stall_ratio"),)
+
+    source: Literal["used", "committed"] = "used"
+    stall_ratio: Annotated[float, Between(0.0001, 1)] = _DEMAND.stall_ratio
+    stall_gain: Annotated[float, Between(1, 1000)] = _DEMAND.stall_gain
+    stall_hold_s: Pause = _DEMAND.stall_hold_s
+    adaptive: bool = _DEMAND.adaptive
+    short_share: Annotated[float, Between(0.0001, 0.5)] = _DEMAND.short_share
+    adaptive_step: Annotated[float, Between(0.0001, 1)] = _DEMAND.adaptive_step
+    adaptive_cap: Annotated[float, Between(0.05, 20)] = _DEMAND.adaptive_cap
+    trim: bool = _DEMAND.trim
+    trim_ratio: HalfRatio = _DEMAND.trim_ratio
+    trim_s: Memory = _DEMAND.trim_s
+    trim_stall_ratio: Ratio = _DEMAND.trim_stall_ratio
+    trim_half_life_s: Annotated[float, Between(60, 2_592_000, "s")] = _DEMAND.trim_half_life_s
+
+    def policy(self) -> DemandPolicy:
+        """Make the numbers that demand is judged by."""
+        numbers = self.numbers(DemandPolicy.__dataclass_fields__)
+        return DemandPolicy(**numbers | {"source": DemandSource(self.source)})
 
 
 class PolicySection(_Numbers):
@@ -100,10 +127,10 @@ class PolicySection(_Numbers):
     rest_low_s: Pause = _DEFAULT.rest_low_s
     rest_high_s: Pause = _DEFAULT.rest_high_s
 
-    def policy(self) -> Policy:
+    def policy(self, demand: DemandSection) -> Policy:
         """Make the numbers that `decide` acts by."""
         numbers = self.numbers(Policy.__dataclass_fields__.keys() - {"demand"})
-        return Policy(**numbers | {"mode": Mode(self.mode)})
+        return Policy(**numbers | {"mode": Mode(self.mode), "demand": demand.policy()})
 
 
 class HostSection(_Numbers):

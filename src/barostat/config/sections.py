@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from barostat.config.numbers import HostSection, PolicySection
+from barostat.config.numbers import DemandSection, HostSection, PolicySection
 from barostat.config.ranges import AbsolutePath, Between, Blank, Endpoint, List, SocketPath
 from barostat.config.toml_file import FileModel
 
@@ -21,7 +21,9 @@ __all__ = [
     "HISTORY",
     "SOCKET",
     "TOKENS",
+    "AgentSection",
     "DaemonConfig",
+    "DemandSection",
     "HistorySection",
     "HostSection",
     "LibvirtSection",
@@ -61,6 +63,26 @@ class QmpSection(FileModel):
     """
 
     folders: List[AbsolutePath] = ()
+
+
+class AgentSection(FileModel):
+    """Who in a guest is heard beside its balloon driver.
+
+    A change takes effect when the daemon is started anew.
+
+    Attributes:
+        enabled: hear Barostat's agents, on the ports that `barostat prepare` gives VMs. They speak
+            by themselves: once a second, and at once when memory runs short.
+        guest_agent: have qemu-guest-agent read /proc in guests where it answers and allows it and
+            Barostat's agent does not speak. A guest that is frozen for a backup is left alone.
+        guest_agent_s: how long between two such readings of one guest. Each is a dozen commands
+            to a program that others may use, too, and what it adds (commitment, refaults, stalls)
+            is of use when it is some seconds old.
+    """
+
+    enabled: bool = True
+    guest_agent: bool = True
+    guest_agent_s: Annotated[float, Between(1, 3600, "s")] = 5.0
 
 
 class ServiceSection(FileModel):
@@ -130,8 +152,10 @@ class DaemonConfig(FileModel):
 
     host: HostSection = HostSection()
     policy: PolicySection = PolicySection()
+    demand: DemandSection = DemandSection()
     libvirt: LibvirtSection = LibvirtSection()
     qmp: QmpSection = QmpSection()
+    agent: AgentSection = AgentSection()
     service: ServiceSection = ServiceSection()
     history: HistorySection = HistorySection()
     log: LogSection = LogSection()

@@ -42,7 +42,7 @@ UNHEALTHY_PASSES: Final = 3
 NOTED_AFTER_S: Final = 0.1
 """The history's thread wants the interpreter at once, and the moves to be made want it more."""
 
-AT_START_ONLY: Final = ("libvirt", "qmp", "service", "history")
+AT_START_ONLY: Final = ("libvirt", "qmp", "agent", "service", "history")
 
 
 class Daemon:
@@ -81,7 +81,7 @@ class Daemon:
             self._guests,
             self._guests,
             self._host,
-            policy=config.policy.policy(),
+            policy=config.policy.policy(config.demand),
             on_tick=self._on_tick,
             on_outcome=self._on_outcome,
             on_fault=self._on_fault,
@@ -205,7 +205,7 @@ class Daemon:
 
     async def _take_over(self, config: DaemonConfig) -> None:
         """Work by another configuration from the next pass on, as far as that is possible."""
-        self._balancer.policy = config.policy.policy()
+        self._balancer.policy = config.policy.policy(config.demand)
         self._host.policy = host_policy(config.host)
         self._output.apply(config.log)
         for section in AT_START_ONLY:
