@@ -91,6 +91,19 @@ class Hypervisor(Protocol):
         """
         ...
 
+    async def ask_guest_agent(
+        self, guest: str, command: str, arguments: Mapping[str, object], *, timeout_s: float
+    ) -> object:
+        """Have qemu-guest-agent in a guest run one command, and give what it returns.
+
+        Nobody else waits for it. What it returns is the guest's word, and can be anything.
+
+        Raises:
+            RefusedError: there is no agent, or it does not allow that.
+            UnknownGuestError, UnreachableError, DeadlineError, GuestGoneError.
+        """
+        ...
+
     async def changed(self, guest: str, *, timeout_s: float) -> bool:
         """Wait until one of the guest's sizes changed, or the guest ended; False on time-out."""
         ...

@@ -118,6 +118,15 @@ class Combined:
         route = self._route(guest)
         await route.watch.member.hypervisor.request(route.name, wish)
 
+    async def ask_guest_agent(
+        self, guest: str, command: str, arguments: Mapping[str, object], *, timeout_s: float
+    ) -> object:
+        """Have qemu-guest-agent in a guest run one command; raises as its hypervisor does."""
+        route = self._route(guest)
+        return await route.watch.member.hypervisor.ask_guest_agent(
+            route.name, command, arguments, timeout_s=timeout_s
+        )
+
     async def changed(self, guest: str, *, timeout_s: float) -> bool:
         """Wait until one of the guest's sizes changed, or the guest ended; False on time-out."""
         route = self._route(guest)

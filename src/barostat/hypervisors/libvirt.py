@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from barostat.errors import (
     UnreachableError,
 )
 from barostat.hypervisors.base import BalloonWish, Wish
+from barostat.hypervisors.guest_agent import no_agent, silent_agent
 from barostat.hypervisors.lanes import Lanes
 from barostat.hypervisors.libvirt_api import require_libvirt
 from barostat.hypervisors.libvirt_events import Heard
@@ -51,6 +53,14 @@ LIST_DEADLINE_S: Final = 1.0
 
 LIST_LANE: Final = ""
 """No domain has this name."""
+
+LATE_AGENTS: Final = 3
+"""Each agent that keeps libvirt waiting holds one of libvirtd's 20 workers, which others need."""
+
+LATE_S: Final = 0.25
+"""Most often it is libvirt that ends the wait: then no worker is lost."""
+
+UNDISTURBED: Final = frozenset({RunState.RUNNING, RunState.BOOTING})
 
 PRIVATE: Final = "test:"
 """Each connection to libvirt's test driver has a world of its own: there must be but one."""
@@ -80,6 +90,7 @@ class LibvirtHypervisor:
         self._guests: dict[str, LibvirtGuest] = {}
         self._ahead_s: float | None = None
         self._was_down = False
+        self._late_agents: set[str] = set()
 
     @property
     def faults(self) -> Mapping[str, HypervisorError]:
@@ -220,6 +231,34 @@ class LibvirtHypervisor:
         if isinstance(wish, BalloonWish):
             found.target_bytes = wish.target_bytes
         found.doubt()
+
+    async def ask_guest_agent(
+        self, guest: str, command: str, arguments: Mapping[str, object], *, timeout_s: float
+    ) -> object:
+        """Have qemu-guest-agent in a guest run one command, through libvirt's channel to it.
+
+        libvirt takes whole seconds, and may wait for an agent that was silent before for 10 s,
+        whatever it is told: so agents have lanes of their own, and only a few may be late.
+
+        Raises:
+            RefusedError: there is no agent, or it does not allow that.
+            UnknownGuestError, UnreachableError, DeadlineError, GuestGoneError.
+        """
+        if self._guest(guest).run_state not in UNDISTURBED:
+            raise no_agent(guest, "it is paused or being moved")
+        lane = f"{guest}/agent"  # no domain has such a name
+        self._late_agents = {late for late in self._late_agents if self._lanes.late(late)}
+        if len(self._late_agents) >= LATE_AGENTS:
+            raise no_agent(guest, f"libvirt still waits for {LATE_AGENTS} others")
+        whole_s = math.ceil(timeout_s)
+        work = partial(
+            Line.ask_agent, name=guest, command=command, arguments=arguments, timeout_s=whole_s
+        )
+        try:
+            return await self._lanes.call(work, lane=lane, deadline_s=whole_s + LATE_S)
+        except DeadlineError as error:
+            self._late_agents.add(lane)
+            raise silent_agent(guest, command) from error
 
     async def changed(self, guest: str, *, timeout_s: float) -> bool:
         """Wait until libvirt tells of a new size since the sizes were last asked for, or the end.

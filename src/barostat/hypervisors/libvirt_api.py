@@ -16,10 +16,18 @@ from barostat.errors import InputError
 
 try:
     import libvirt
+    import libvirt_qemu
 except ModuleNotFoundError:
-    libvirt = None
+    libvirt = libvirt_qemu = None
 
-__all__ = ["KEEP_ALIVE_COUNT", "KEEP_ALIVE_S", "libvirt", "open_connection", "require_libvirt"]
+__all__ = [
+    "KEEP_ALIVE_COUNT",
+    "KEEP_ALIVE_S",
+    "libvirt",
+    "libvirt_qemu",
+    "open_connection",
+    "require_libvirt",
+]
 
 KEEP_ALIVE_S: Final = 5
 KEEP_ALIVE_COUNT: Final = 3

@@ -12,9 +12,10 @@ from barostat.errors import (
     RefusedError,
     UnreachableError,
 )
+from barostat.hypervisors.guest_agent import no_agent, refused_by_agent, silent_agent
 from barostat.hypervisors.libvirt_api import libvirt
 
-__all__ = ["translate", "translate_opening"]
+__all__ = ["translate", "translate_agent", "translate_opening"]
 
 RIGHTS = (
     "run as root or as a member of the group libvirt, or let polkit grant org.libvirt.unix.manage"
@@ -60,6 +61,22 @@ def translate(uri: str, error: Any, *, guest: str = "") -> HypervisorError:
     return RefusedError(
         f"{subject}: libvirt refused: {said}", hint="nothing was changed; libvirt's log says more"
     )
+
+
+def translate_agent(uri: str, error: Any, *, guest: str, command: str) -> HypervisorError:
+    """Say what an error of a command to qemu-guest-agent means.
+
+    Its text may be the guest's own: no more of it is shown than is fit to be.
+    """
+    said, code = str(error), error.get_error_code()
+    if code == libvirt.VIR_ERR_AGENT_UNRESPONSIVE:
+        unconnected = "not connected" in said or "due to an error" in said
+        return no_agent(guest, said) if unconnected else silent_agent(guest, command)
+    if code in {libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED, libvirt.VIR_ERR_NO_SUPPORT}:
+        return no_agent(guest, said)
+    if code == libvirt.VIR_ERR_INTERNAL_ERROR:
+        return refused_by_agent(guest, command, said)
+    return translate(uri, error, guest=guest)
 
 
 @cache

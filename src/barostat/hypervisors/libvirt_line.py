@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from barostat.hypervisors.libvirt_api import libvirt, open_connection
-from barostat.hypervisors.libvirt_errors import translate, translate_opening
+from barostat.hypervisors.guest_agent import read_answer, write_command
+from barostat.hypervisors.libvirt_api import libvirt, libvirt_qemu, open_connection
+from barostat.hypervisors.libvirt_errors import translate, translate_agent, translate_opening
 
 __all__ = ["Exact", "Figures", "Line", "Listed"]
 
@@ -193,6 +194,22 @@ class Line:
         """
         with self.asking(name) as domain:
             domain.setMemoryStatsPeriod(PERIOD_S, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+    def ask_agent(
+        self, name: str, *, command: str, arguments: Mapping[str, object], timeout_s: int
+    ) -> object:
+        """Have qemu-guest-agent in a domain run a command.
+
+        Raises:
+            HypervisorError
+        """
+        said = write_command(command, arguments)
+        try:
+            answer: str = libvirt_qemu.qemuAgentCommand(self.domain(name), said, timeout_s, 0)
+        except libvirt.libvirtError as error:
+            self.forget(name)
+            raise translate_agent(self.uri, error, guest=name, command=command) from error
+        return read_answer(name, command, answer.encode())
 
     @contextlib.contextmanager
     def asking(self, name: str) -> Iterator[Any]:

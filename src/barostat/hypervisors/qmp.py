@@ -140,6 +140,18 @@ class QmpHypervisor:
         """
         await self._guest(guest).request(wish)
 
+    async def ask_guest_agent(
+        self, guest: str, command: str, arguments: Mapping[str, object], *, timeout_s: float
+    ) -> object:
+        """Have qemu-guest-agent in a guest run one command: at the socket NAME.qga by NAME.qmp.
+
+        Raises:
+            RefusedError: there is no agent, or it does not allow that.
+            UnknownGuestError, UnreachableError, DeadlineError, GuestGoneError.
+        """
+        self._guest(guest)
+        return await self._sockets[guest].guest_agent.ask(command, arguments, timeout_s=timeout_s)
+
     async def changed(self, guest: str, *, timeout_s: float) -> bool:
         """Wait until one of the guest's sizes changed, or the guest ended; False on time-out.
 

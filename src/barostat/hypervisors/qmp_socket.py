@@ -20,9 +20,12 @@ from barostat.errors import (
     GuestGoneError,
     HypervisorError,
 )
+from barostat.hypervisors.qga_socket import GuestAgentSocket
 from barostat.hypervisors.qmp_guest import QmpGuest
 
 __all__ = ["QmpSocket", "SocketFile"]
+
+GUEST_AGENT_SUFFIX: Final = ".qga"
 
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 10.0
@@ -52,6 +55,7 @@ class QmpSocket:
         file: the socket file as it was last found.
         guest: who answers there, None if nobody does.
         fault: why nobody does.
+        guest_agent: the way to the guest's qemu-guest-agent, if it has one.
     """
 
     def __init__(self, name: str, file: SocketFile) -> None:
@@ -59,6 +63,7 @@ class QmpSocket:
         self.file = file
         self.guest: QmpGuest | None = None
         self.fault: HypervisorError | None = None
+        self.guest_agent = GuestAgentSocket(name, file.path.with_suffix(GUEST_AGENT_SUFFIX))
         self._last: GuestObservation | None = None
         self._attempt: asyncio.Task[None] | None = None
         self._pause_s = FIRST_PAUSE_S
@@ -145,6 +150,7 @@ class QmpSocket:
 
     async def close(self) -> None:
         """Let go of the socket."""
+        self.guest_agent.close()
         if self._attempt is not None:
             self._attempt.cancel()
             await asyncio.wait({self._attempt})

@@ -22,6 +22,7 @@ from barostat.errors import (
     UnknownGuestError,
 )
 from barostat.hypervisors.base import Wish
+from barostat.hypervisors.guest_agent import no_agent
 from barostat.hypervisors.refusals import check_wish
 from barostat.hypervisors.simulated_guest import SimulatedGuest
 from barostat.hypervisors.simulated_spec import Character, SimulatedSpec
@@ -119,6 +120,24 @@ class SimulatedHypervisor:
         found = self._answering(guest)
         check_wish(guest, found.told or found.devices(), wish)
         found.request(wish)
+
+    async def ask_guest_agent(
+        self,
+        guest: str,
+        command: str,  # noqa: ARG002 - whatever it is
+        arguments: Mapping[str, object],  # noqa: ARG002
+        *,
+        timeout_s: float,  # noqa: ARG002 - it is refused at once
+    ) -> object:
+        """Refuse: no agent runs in a guest that never was.
+
+        Raises:
+            RefusedError
+            UnknownGuestError, GuestGoneError: there is no such guest, or no longer.
+            DeadlineError: it hangs.
+        """
+        self._answering(guest)
+        raise no_agent(guest, "it is simulated")
 
     async def changed(self, guest: str, *, timeout_s: float) -> bool:
         """Wait until one of the guest's sizes changed, or the guest ended; False on time-out.
