@@ -114,7 +114,7 @@ def test_a_workload_that_does_not_compile_is_quoted(
     cloud_kernel(tmp_path, "6.1.0-40-cloud-amd64")
     kernel = ensure_kernel(tmp_path, progress=lambda _: None, root=tmp_path)
     broken = {"init.sh": b"", "witness.c": b"int main(void) { return nonsense; }\n"}
-    monkeypatch.setattr("barostat.lab.image._guest_sources", lambda: broken)
+    monkeypatch.setattr("barostat.lab.image.sources_of", lambda _: broken)
 
     with pytest.raises(LabError, match="nonsense"):
         build_image(kernel, kernel.image, tmp_path / "cache", progress=lambda _: None)
