@@ -175,6 +175,7 @@ class Host:
         wanted_back: int = 0,
         alarms: Sequence[Reason] = (),
         unfit: Mapping[str, Reason] | None = None,
+        hurried: Sequence[str] = (),
     ) -> Decision:
         """Decide, and remember. Guests without settings of their own get the usual ones."""
         known = {seen.name: self.settings.get(seen.name, settings()) for seen in guests}
@@ -193,6 +194,7 @@ class Host:
             settings=known,
             settings_faults=faults or {},
             reservations=tuple(reservations),
+            hurried=frozenset(hurried),
         )
         decision = decide(snapshot, self.state, self.policy)
         self.state = decision.state

@@ -103,6 +103,12 @@ def a_grant_on_its_way_is_not_made_again_when_its_guest_is_reset() -> bool:
     return granted + of(decision, "b").promised_bytes <= 2600 * MIB
 
 
+def what_waits_for_its_turn_is_not_promised() -> bool:
+    both = guest("calm", used=900), guest("hurried", used=900)
+    decision = Host().tick(*both, hurried=["hurried"])
+    return of(decision, "calm").promised_bytes == 1024 * MIB
+
+
 # The host itself.
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,9 @@ from tests.unit import guard_scenarios as scenarios
 from tests.unit.guard_scenarios import PLENTY
 
 import barostat.core
+from barostat.core.assess import Assessment
 from barostat.core.cooperation import Trust
+from barostat.core.ledger import Ledger
 from barostat.core.observation import RunState
 from barostat.core.policy import Policy
 
@@ -40,6 +42,14 @@ def given(value: object) -> Callable[..., object]:
 
 def same_pause_every_time(trust: Trust, now_s: float, first_s: float, _: Policy) -> Trust:
     return Trust(failures=trust.failures + 1, rest_until_s=now_s + first_s)
+
+
+def only_passed_over(
+    known: Mapping[str, Assessment], turn: Collection[str], _ledger: Ledger
+) -> None:
+    for name, item in known.items():
+        if name not in turn:
+            item.pass_over()
 
 
 CORE = "barostat.core"
@@ -85,6 +95,12 @@ GUARDS = [
         f"{CORE}.guest_state._still_granted",
         given(None),
         scenarios.a_grant_on_its_way_is_not_made_again_when_its_guest_is_reset,
+    ),
+    Guard(
+        "what is not granted out of turn is not promised",
+        f"{CORE}.decide._leave_waiting",
+        only_passed_over,
+        scenarios.what_waits_for_its_turn_is_not_promised,
     ),
     Guard(
         "nobody grows while the host itself is short",

@@ -14,7 +14,7 @@ from barostat.core.allocation import Allocation, Claim, Mode, Tier, allocate
 from barostat.core.lines import bounds_of, claim_of, need_bytes
 from barostat.core.moves import Line
 
-__all__ = ["set_targets"]
+__all__ = ["in_plenty_bytes", "set_targets"]
 
 
 def set_targets(
@@ -31,7 +31,7 @@ def set_targets(
     Returns:
         How what is needed now was shared, and whether anybody's past had to be cut.
     """
-    sizes = [_in_plenty_bytes(line) for line in lines]
+    sizes = [in_plenty_bytes(line) for line in lines]
     idle = capacity_bytes - sum(sizes)
     if idle >= pool_bytes:  # nothing need be shared out: what it would come to is known
         present = Allocation(
@@ -46,7 +46,7 @@ def set_targets(
     return present, cut
 
 
-def _in_plenty_bytes(line: Line) -> int:
+def in_plenty_bytes(line: Line) -> int:
     """Say what a guest gets where everyone gets what it wants: `allocate`'s answer, at once."""
     least, most = bounds_of(line)
     need = max(least, min(need_bytes(line), most))
