@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.unit import fence_scenarios
 from tests.unit import guard_scenarios as scenarios
 from tests.unit.guard_scenarios import PLENTY
 
@@ -267,6 +268,36 @@ GUARDS = [
         f"{CORE}.admission._obtainable_bytes",
         given(PLENTY),
         scenarios.nobody_is_squeezed_for_a_vm_that_cannot_start,
+    ),
+    Guard(
+        "a fence is raised before its guest is given more",
+        f"{CORE}.fence._given_bytes",
+        lambda inmate: inmate.actual_bytes,
+        fence_scenarios.a_fence_is_raised_before_its_guest_has_what_it_is_granted,
+    ),
+    Guard(
+        "a hard fence leaves room for a restart",
+        f"{CORE}.fence._restart_bytes",
+        given(0),
+        fence_scenarios.a_guest_may_restart_inside_a_hard_fence,
+    ),
+    Guard(
+        "a fence is not lowered to what is in use",
+        f"{CORE}.fence._in_use_bytes",
+        given(0),
+        fence_scenarios.a_fence_is_not_lowered_into_what_has_not_left,
+    ),
+    Guard(
+        "no fence is lowered in doubt",
+        f"{CORE}.fence._in_doubt",
+        given(False),
+        fence_scenarios.a_fence_is_not_lowered_on_a_guest_that_cannot_be_judged,
+    ),
+    Guard(
+        "a guest that moves to another host has no fence",
+        f"{CORE}.fence._must_be_free",
+        given(False),
+        fence_scenarios.a_guest_that_moves_out_has_no_fence,
     ),
 ]
 

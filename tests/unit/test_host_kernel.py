@@ -65,18 +65,23 @@ def test_numa_nodes_are_read_in_their_order(host: HostFolder) -> None:
     )
 
 
+V1 = "35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory"
+V2 = "41 31 0:38 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw"
+
+
 @pytest.mark.parametrize(
-    ("files", "cgroups"),
+    ("mounts", "controllers", "cgroups"),
     [
-        ({"cgroup.controllers": "cpu io memory pids"}, Cgroups.V2),
-        ({"cgroup.controllers": "cpu io"}, Cgroups.NONE),
-        ({"memory/memory.limit_in_bytes": "9", "unified/cgroup.controllers": ""}, Cgroups.V1),
+        (V2, "cpu io memory pids", Cgroups.V2),
+        (V2, "cpu io", Cgroups.NONE),
+        (f"{V2}\n{V1}", "", Cgroups.V1),
+        ("", "", Cgroups.NONE),
     ],
 )
 def test_the_memory_controller_is_found(
-    host: HostFolder, files: dict[str, str], cgroups: Cgroups
+    host: HostFolder, mounts: str, controllers: str, cgroups: Cgroups
 ) -> None:
-    for name, text in files.items():
-        host.put(f"sys/fs/cgroup/{name}", text)
+    host.put("proc/self/mountinfo", mounts + "\n")
+    host.put("sys/fs/cgroup/cgroup.controllers", controllers)
 
     assert read(host).cgroups is cgroups

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import enum
 import re
 from dataclasses import dataclass
 
+from barostat.host.cgroup import Cgroups, find_tree
 from barostat.host.tree import Tree, field_bytes, number
 
 __all__ = ["Cgroups", "HugepagePool", "Kernel", "Node", "read_kernel"]
-
-
-class Cgroups(enum.Enum):
-    """Which controller limits and counts the memory of groups of processes."""
-
-    V2 = "v2"
-    V1 = "v1"
-    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +99,5 @@ def _nodes(tree: Tree) -> tuple[Node, ...]:
 
 
 def _cgroups(tree: Tree) -> Cgroups:
-    """Find the memory controller: in a mixed setup it is in the old tree."""
-    if "memory" in (tree.word("sys/fs/cgroup/cgroup.controllers") or "").split():
-        return Cgroups.V2
-    if tree.has("sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        return Cgroups.V1
-    return Cgroups.NONE
+    memory = find_tree(tree)
+    return Cgroups.NONE if memory is None else memory.version

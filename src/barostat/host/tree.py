@@ -1,7 +1,7 @@
 """The kernel's files, read from wherever they are rooted: `/`, or a folder of captured ones.
 
 Files of other processes vanish while they are read, belong to other users, or hold anything at all:
-what cannot be read is None, what is read is bounded, and nothing here raises.
+what cannot be read is None, what is read is bounded, and no reading raises. Writing does.
 """
 
 from __future__ import annotations
@@ -71,6 +71,18 @@ class Tree:
             return tuple(os.listdir(f"{self._root}/{path}"))  # noqa: PTH208 - every second
         except OSError:
             return ()
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file of the kernel's, which is there already, in one go.
+
+        Raises:
+            OSError: the kernel's word why not.
+        """
+        number = os.open(f"{self._root}/{path}", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(number, text.encode())
+        finally:
+            os.close(number)
 
     def has(self, path: str) -> bool:
         """Say whether something is there."""
