@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from barostat.lab.witness import Witness
+from barostat.service.documents import Program
 
 from .conftest import Run, Shell
 
@@ -19,7 +20,7 @@ REFERENCE = Path(__file__).parent.parent.parent / "docs" / "reference"
 
 def documented(page: str, heading: str) -> set[str]:
     """Take the keys from a section's table: a column with where they stand, one with them."""
-    section = (REFERENCE / page).read_text().partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    section = (REFERENCE / page).read_text().partition(f"## {heading}\n")[2].partition("\n##")[0]
     rows = re.findall(r"^\| ?(?:`(.*?)`)? \| (.*?) \|", section, re.MULTILINE)
     return {
         f"{place}.{key}" if place else key
@@ -69,6 +70,14 @@ def test_list_and_plan_have_the_documented_keys(
 
     check(barostat("list", *looked), known)
     check(barostat("plan", *looked), known)
+
+
+def test_a_program_in_a_vm_has_the_documented_keys() -> None:
+    page = (REFERENCE / "output.md").read_text()
+    section = page.partition("### The program in a VM\n")[2].partition("\n## ")[0]
+    keys = re.findall(r"^\| (`.*?`) \|", section, re.MULTILINE)
+
+    assert set(re.findall("`(.*?)`", " ".join(keys))) == set(Program.model_fields)
 
 
 def test_explain_has_the_documented_keys(barostat: Shell, looked: tuple[str | Path, ...]) -> None:

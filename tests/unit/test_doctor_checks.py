@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from barostat.core.observation import Depth
 from barostat.core.reasons import ReasonCode, because
 from barostat.doctor.examine import blocks, examine
 from barostat.doctor.facts import Daemon, GuestFacts, HostFacts, Libvirt
@@ -43,6 +44,8 @@ HEALTHY = HostFacts(
 )
 WEB = GuestFacts(
     name="web",
+    depth=Depth.AGENT,
+    block_bytes=128 * MIB,
     deflate_on_oom=True,
     free_page_reporting=True,
     boot_bytes=GIB,
@@ -178,8 +181,23 @@ def test_of_many_unseen_vms_some_are_named() -> None:
         ("virtio-mem", {"ceiling_bytes": 5 * GIB}, ADVICE),
         ("virtio-mem", {"ceiling_bytes": 32 * GIB}, ADVICE),
         ("virtio-mem", {"ceiling_bytes": 33 * GIB}, BLOCKS),
+        ("depth", {"depth": Depth.STATIC}, ADVICE),
+        ("depth", {"depth": Depth.STATIC, "has_balloon": False}, ADVICE),
+        ("depth", {"depth": Depth.BALLOON}, ADVICE),
+        ("depth", {"depth": Depth.QGA}, ADVICE),
+        ("program", {"program_fault": "it sent 4 bad lines"}, ADVICE),
+        ("program", {"depth": Depth.QGA}, OK),
         ("onlining", {"total_bytes": GIB - 80 * MIB}, BLOCKS),
+        ("onlining", {"onlining": "offline"}, OK),
+        ("onlining", {"onlining": "online_kernel"}, ADVICE),
+        ("onlining", {"onlining": "online"}, ADVICE),
+        ("onlining", {"onlining": "offline", "plugged_bytes": 0}, ADVICE),
+        ("onlining", {"onlining": "online_movable", "plugged_bytes": 0}, OK),
+        ("onlining", {"onlining": "online_kernel", "total_bytes": GIB - 80 * MIB}, BLOCKS),
+        ("memory-blocks", {"block_bytes": 2 * GIB}, ADVICE),
         ("swap", {"swapped_out_bytes": 0}, ADVICE),
+        ("swap", {"swap_bytes": 0}, ADVICE),
+        ("swap", {"swap_bytes": GIB, "swapped_out_bytes": 0}, OK),
         ("backing", {"unfit": because(ReasonCode.HUGEPAGES)}, BLOCKS),
         ("backing", {"unfit": because(ReasonCode.PASSTHROUGH, device="01:00.0")}, BLOCKS),
         ("backing", {"unfit": because(ReasonCode.LOCKED)}, BLOCKS),
@@ -205,6 +223,10 @@ def test_a_guest_is_judged(check: str, known: dict[str, Any], level: Level) -> N
         ("statistics", {"fault": "it hangs"}),
         ("deflate-on-oom", {"deflate_on_oom": None}),
         ("reporting", {"free_page_reporting": None}),
+        ("depth", {"fault": "it hangs"}),
+        ("depth", {"booting": True, "depth": Depth.STATIC}),
+        ("program", {"depth": Depth.BALLOON}),
+        ("memory-blocks", {"block_bytes": None}),
         ("onlining", {"total_bytes": None}),
         ("onlining", {"plugged_bytes": 0}),
         ("swap", {"swapped_out_bytes": None}),
@@ -214,6 +236,26 @@ def test_a_guest_is_judged(check: str, known: dict[str, Any], level: Level) -> N
 )
 def test_what_is_not_known_of_a_guest_is_not_judged(check: str, known: dict[str, Any]) -> None:
     assert of_guest(check, **known) is None
+
+
+def test_each_depth_leads_to_the_next() -> None:
+    remedies = {}
+    for depth in Depth:
+        found = of_guest("depth", depth=depth)
+        assert found is not None
+        remedies[depth] = found.remedy
+
+    assert "virtio_balloon" in remedies[Depth.STATIC]
+    assert "guest-file-read" in remedies[Depth.BALLOON]
+    assert "docs/howto/guest-agent.md" in remedies[Depth.QGA]
+    assert remedies[Depth.AGENT] == ""
+
+
+def test_why_an_agent_is_not_believed_is_said() -> None:
+    found = of_guest("program", program_fault="it sent 4 bad lines", depth=Depth.BALLOON)
+
+    assert found is not None
+    assert "it sent 4 bad lines" in found.says
 
 
 def test_what_is_not_seen_at_all_blocks() -> None:

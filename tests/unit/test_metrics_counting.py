@@ -8,7 +8,7 @@ import pytest
 from tests.unit.builders import Host, devices, guest, of
 
 from barostat.core.moves import Move, MoveKind
-from barostat.core.observation import Devices, RunState
+from barostat.core.observation import Depth, Devices, RunState
 from barostat.core.reasons import ReasonCode, because
 from barostat.engine.act import Outcome
 from barostat.errors import DeadlineError
@@ -23,8 +23,9 @@ def look(
     run_state: RunState = RunState.RUNNING,
     move: Move | None = None,
     goal: int | None = None,
+    heard_by: Depth = Depth.BALLOON,
 ) -> Account:
-    seen = guest(has=has, run_state=run_state)
+    seen = replace(guest(has=has, run_state=run_state), heard_by=heard_by)
     decided = of(Host().tick(seen))
     asked = decided.assigned_bytes if goal is None else goal * MIB
     return looked(before, seen, replace(decided, move=move), goal_bytes=asked)
@@ -57,7 +58,22 @@ def end(of_move: Move, assigned: int | None) -> Outcome:
 def test_the_first_look_at_a_guest_counts_nothing() -> None:
     account = look(None, devices(1024, plugged=256))
 
-    assert account == Account(assigned_bytes=1280 * MIB, visible_bytes=1280 * MIB, settled=True)
+    assert account == Account(
+        assigned_bytes=1280 * MIB, visible_bytes=1280 * MIB, settled=True, depth=Depth.BALLOON
+    )
+
+
+def test_a_loss_of_depth_is_counted_where_no_boot_explains_it() -> None:
+    has, account = devices(1024), None
+    for heard_by in (Depth.BALLOON, Depth.AGENT, Depth.QGA, Depth.AGENT, Depth.BALLOON):
+        account = look(account, has, heard_by=heard_by)
+    assert account is not None
+    assert (account.depth, account.demotions) == (Depth.BALLOON, 2)
+
+    account = look(account, has, heard_by=Depth.AGENT)
+    rebooted = look(account, has, run_state=RunState.BOOTING)
+
+    assert (rebooted.depth, rebooted.demotions) == (Depth.BALLOON, 2)
 
 
 def test_what_came_and_what_went_is_counted_apart() -> None:

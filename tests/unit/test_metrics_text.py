@@ -11,6 +11,7 @@ from tests.unit.builders import POLICY, devices, guest, settings
 from barostat import __version__
 from barostat.core.decide import State, decide
 from barostat.core.observation import (
+    Depth,
     GuestObservation,
     HostObservation,
     RunState,
@@ -94,6 +95,34 @@ def test_what_a_guest_does_not_say_is_left_out_and_not_zero() -> None:
     ):
         assert said.get(VM + name, vm="web") is None
     assert {said(f"{VM}status", vm="web", status=name) for name in ("OK", "Low", "Warning")} == {0}
+
+
+def test_the_depth_that_holds_is_one_and_the_others_are_zero() -> None:
+    said = scrape(replace(guest(), heard_by=Depth.AGENT), replace(guest("old"), statistics=None))
+
+    shown = {
+        name: [said("barostat_vm_depth", vm=name, depth=depth.value) for depth in Depth]
+        for name in ("web", "old")
+    }
+    assert shown == {"web": [0, 0, 0, 1], "old": [1, 0, 0, 0]}
+
+
+def test_a_pass_out_of_turn_is_counted_apart_and_does_not_say_how_all_stand() -> None:
+    metrics = Metrics(looks=lambda: 7)
+    turn = tick(guest(), guest("db"))
+    metrics.tick(turn)
+    before = Scrape(metrics)
+
+    hurried = replace(turn.snapshot, hurried=frozenset({"db"}), now_s=100.3)
+    metrics.tick(replace(turn, snapshot=hurried, observe_s=9.0, decide_s=9.0))
+
+    after = Scrape(metrics)
+    for name in ("barostat_ticks_total", "barostat_last_tick_timestamp_seconds"):
+        assert after(name) == before(name)
+    count = "barostat_tick_duration_seconds_count"
+    assert after(count, part="observe") == before(count, part="observe") == 1
+    assert (before("barostat_hurried_passes_total"), before("barostat_looks_total")) == (0, 7)
+    assert (after("barostat_hurried_passes_total"), after("barostat_looks_total")) == (1, 7)
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.UNKNOWN])

@@ -231,6 +231,26 @@ ROWS = (
                 unit=SECONDS,
             ),
             Panel(
+                title="How deep VMs are seen into",
+                about="static: not at all; balloon: by statistics; qga, agent: by a program in it.",
+                queries={"{{depth}}": f"sum by (depth) (barostat_vm_depth{HOST})"},
+                stacked=True,
+            ),
+            Panel(
+                title="Out of turn",
+                about="A second: looks at VMs that could soon be short, and passes for those that "
+                "were.",
+                queries={
+                    "looks": f"rate(barostat_looks_total{HOST}[$__rate_interval])",
+                    "passes": f"rate(barostat_hurried_passes_total{HOST}[$__rate_interval])",
+                },
+            ),
+            Panel(
+                title="VMs seen less deep",
+                about="An hour: who spoke in them fell silent, or is not believed any more.",
+                queries={"{{vm}}": f"topk(5, increase(barostat_vm_demotions_total{HOST}[1h])) > 0"},
+            ),
+            Panel(
                 title="Silence",
                 about="How long VMs, or their hypervisors, have said nothing.",
                 queries={

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Final
 
 import click
 
@@ -17,19 +16,14 @@ from barostat.cli.output import say
 from barostat.cli.reach import Way, open_desk, reach_options
 from barostat.cli.tables import GUEST_COLUMNS, fitting, guest_table, settings_table, why
 from barostat.cli.times import MOMENT, format_moment
+from barostat.doctor.depths import LOOKS, deeper
 from barostat.errors import NoDaemonError
 from barostat.service.desk import LATE_S
-from barostat.service.documents import Details, Explanation, Guest, Overview
+from barostat.service.documents import Details, Explanation, Guest, Overview, Program
 from barostat.service.explaining import host_line, status_sentence
 from barostat.units import format_size
 
 __all__ = ["explain_command", "list_command", "plan_command", "show_command"]
-
-DEPTHS: Final = {
-    "static": "from outside alone: it has no balloon device",
-    "balloon": "by its balloon's statistics",
-}
-"""How deep a VM can be seen into."""
 
 
 @click.command()
@@ -175,14 +169,39 @@ def _guest_facts(guest: Guest) -> Iterator[tuple[str, str]]:
         available = format_size(guest.available_bytes or 0)
         yield "demand", f"{format_size(guest.demand_bytes)}; {available} are available in it"
     yield "seen", _seen(guest)
+    if guest.program is not None:
+        yield from _program_facts(guest.program)
+    next_depth = deeper(guest.depth, has_balloon=guest.has_balloon)
+    if next_depth:
+        yield "deeper", next_depth
     yield "devices", _devices(guest)
     yield "now", guest.why
 
 
+def _program_facts(program: Program) -> Iterator[tuple[str, str]]:
+    """Say what is known of the program in a guest, and what it says beyond the statistics."""
+    if program.fault is not None:
+        yield "FAULT", f"a program in it is not heard, or not believed: {program.fault}"
+    hook = "its hook is called before a shrink" if program.hook else ""
+    version = "" if program.version is None else f"version {program.version}"
+    kernel = "" if program.kernel is None else f"kernel {program.kernel}"
+    if found := ", ".join(filter(None, (version, kernel, hook))):
+        yield "program", found
+    if program.onlining is not None:
+        blocks = "" if program.block_bytes is None else format_size(program.block_bytes)
+        yield "plugged is", program.onlining + (f", in blocks of {blocks}" if blocks else "")
+    if program.committed_bytes is not None:
+        yield "committed", f"{format_size(program.committed_bytes)} to its programs"
+    if program.swap_bytes is not None:
+        free = format_size(program.swap_free_bytes or 0)
+        yield "swap", f"{format_size(program.swap_bytes)}, {free} of it free"
+
+
 def _seen(guest: Guest) -> str:
-    age_s = guest.statistics_age_s
-    spoke = "it has not spoken yet" if age_s is None else f"it spoke {age_s:.0f} s ago"
-    return f"{DEPTHS[guest.depth]}; {spoke}"
+    ages = guest.statistics_age_s, guest.program_age_s
+    known = [age_s for age_s in ages if age_s is not None]
+    spoke = f"it spoke {min(known):.0f} s ago" if known else "it has not spoken yet"
+    return f"{LOOKS[guest.depth]}; {spoke}"
 
 
 def _devices(guest: Guest) -> str:

@@ -75,8 +75,9 @@ GUEST_COLUMNS: Final = (
     Column(title="Target", cell=lambda guest: format_size(guest.target_bytes), spare=6),
     Column(title="Balloon", cell=lambda guest: format_size(guest.balloon_bytes), spare=3),
     Column(title="Plugged", cell=lambda guest: format_size(guest.plugged_bytes), spare=4),
+    Column(title="Depth", cell=lambda guest: guest.depth.value, spare=5, numeric=False),
 )
-"""What Hyper-V Manager shows of every VM, and by which device it has it."""
+"""What Hyper-V Manager shows of every VM, by which device it has it, and how deep it is seen."""
 
 
 def fitting(columns: Sequence[Column], overview: Overview, *, width: int) -> tuple[Column, ...]:

@@ -6,7 +6,7 @@ and goes all the time in a healthy host is told at the level `debug`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import structlog
@@ -62,14 +62,23 @@ class Reporter:
         self._tier = ""
 
     def on_tick(self, tick: Tick) -> None:
-        """Tell what is otherwise than at the last pass."""
+        """Tell what is otherwise than at the last pass; of one out of turn, what it moved."""
         decision = tick.decision
+        if tick.snapshot.hurried:
+            self._tell_at_once(decision)
+            return
         self._tell_host(decision)
         told, self._told = self._told, {}
         for guest in decision.guests:
             self._told[guest.guest] = self._tell_guest(guest, told.pop(guest.guest, None))
         for name in told:
             self._log.info(f"{name}: gone", guest=name)
+
+    def _tell_at_once(self, decision: Decision) -> None:
+        for move in decision.moves:
+            before = self._told.get(move.guest, _Told())
+            self._tell_move(move, when="at once: ")
+            self._told[move.guest] = replace(before, holds=(), move=self._move_key(move))
 
     def _tell_host(self, decision: Decision) -> None:
         if decision.tier.value != self._tier:
@@ -120,9 +129,9 @@ class Reporter:
             return (move.kind, move.from_bytes, move.to_bytes)
         return (move.kind,)
 
-    def _tell_move(self, move: Move) -> None:
+    def _tell_move(self, move: Move, *, when: str = "") -> None:
         self._log.info(
-            summary(move) if self._moving else f"would move {summary(move)}",
+            when + (summary(move) if self._moving else f"would move {summary(move)}"),
             guest=move.guest,
             move=move.kind.value,
             from_bytes=move.from_bytes,

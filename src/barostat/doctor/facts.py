@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from barostat.core.observation import Depth
 from barostat.core.reasons import Reason
 from barostat.host.brake import Stage
 from barostat.host.kernel import Kernel
@@ -82,6 +83,12 @@ class GuestFacts:
         fault: why its hypervisor does not answer, None if it does.
         booting: its balloon driver has not spoken since it booted.
         has_balloon: a balloon device is there.
+        depth: how deep it can be seen into.
+        program_fault: why a program in it is not heard, or not believed; None: there is none, or it
+            is believed.
+        onlining: what its kernel does with plugged memory, as a program in it says.
+        block_bytes: in which blocks its kernel takes plugged memory.
+        swap_bytes: its own swap, as a program in it says.
         statistics_age_s: since it last spoke; None: it never did.
         deflate_on_oom, free_page_reporting: what its balloon was started with.
         boot_bytes, ceiling_bytes: boot RAM, and that with all virtio-mem regions.
@@ -98,6 +105,11 @@ class GuestFacts:
     fault: str | None = None
     booting: bool = False
     has_balloon: bool = True
+    depth: Depth
+    program_fault: str | None = None
+    onlining: str | None = None
+    block_bytes: int | None = None
+    swap_bytes: int | None = None
     statistics_age_s: float | None = 0.5
     deflate_on_oom: bool | None = None
     free_page_reporting: bool | None = None

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from barostat.core.explain import sentence
+from barostat.core.observation import Depth
 from barostat.core.reasons import ReasonCode
 from barostat.core.usage import balloon_floor_bytes
+from barostat.doctor.depths import AGENT_PAGE, LOOKS, SHOWS, deeper
 from barostat.doctor.facts import GuestFacts
-from barostat.doctor.findings import Check, Verdict, advise, block, fine
+from barostat.doctor.findings import Check, Level, Verdict, advise, block, fine
 from barostat.hypervisors.plugging import CAREFUL_GROWTH, LARGEST_GROWTH
-from barostat.units import format_size
+from barostat.units import MIB, format_size
 
 __all__ = ["ANSWERS", "GUEST_CHECKS"]
 
@@ -19,6 +21,19 @@ ANSWERS: Final = "answers"
 
 STALE_S: Final = 5.0
 """Guests speak every second; one that has not for this long is not moved (`Policy.stale_s`)."""
+
+USUAL_BLOCK_BYTES: Final = 128 * MIB
+"""Linux's memory blocks on x86, up to 64 GiB of boot RAM; larger ones above."""
+
+_FIXED_ONLINE: Final = frozenset({"online", "online_kernel"})
+"""Ways to bring plugged memory online by which the kernel may use it for itself."""
+
+_PROGRAM_DEPTHS: Final = frozenset({Depth.QGA, Depth.AGENT})
+
+_MOVABLE: Final = (
+    "put memhp_default_state=online_movable on the guest's kernel command line, or a udev rule "
+    "that brings memory online as movable"
+)
 
 _UNFIT: Final = {
     ReasonCode.HUGEPAGES: "take <hugepages/> or the hugepage-backed memory out of the VM, and use "
@@ -113,7 +128,45 @@ def _virtio_mem(facts: GuestFacts) -> Verdict | None:
     return fine(said)
 
 
+def _depth(facts: GuestFacts) -> Verdict | None:
+    if facts.fault is not None or facts.booting:
+        return None
+    said = f"it is seen {LOOKS[facts.depth]}; {SHOWS[facts.depth]}"
+    remedy = deeper(facts.depth, has_balloon=facts.has_balloon)
+    return advise(said, remedy) if remedy else fine(said)
+
+
+def _program(facts: GuestFacts) -> Verdict | None:
+    if facts.program_fault is not None:
+        return advise(
+            f"a program in it is not heard, or not believed: {facts.program_fault}",
+            f"{AGENT_PAGE} says what an agent needs, and how to see in the guest how it fares",
+        )
+    return fine("the program in it is believed") if facts.depth in _PROGRAM_DEPTHS else None
+
+
 def _onlining(facts: GuestFacts) -> Verdict | None:
+    used = _plugged_is_used(facts)
+    if used is not None and used.level is Level.BLOCKS:
+        return used
+    if facts.onlining in _FIXED_ONLINE:
+        return advise(
+            "its kernel may use plugged memory for itself, and of that little can be taken back "
+            f"({facts.onlining})",
+            _MOVABLE,
+        )
+    if used is None and facts.onlining == "offline":
+        return advise(
+            "its kernel leaves plugged memory offline: it cannot use it unless a udev rule brings "
+            "it online",
+            _MOVABLE,
+        )
+    if used is None and facts.onlining is not None:
+        return fine("its kernel brings plugged memory online so that it can leave again")
+    return used
+
+
+def _plugged_is_used(facts: GuestFacts) -> Verdict | None:
     if facts.total_bytes is None or not facts.plugged_bytes:
         return None
     kernels = balloon_floor_bytes(facts.boot_bytes)
@@ -123,12 +176,30 @@ def _onlining(facts: GuestFacts) -> Verdict | None:
     return block(
         f"{format_size(facts.plugged_bytes)} are plugged, and it does not use them: they are not "
         "brought online",
-        "put memhp_default_state=online_movable on the guest's kernel command line, or a udev rule "
-        "that brings memory online as movable",
+        _MOVABLE,
+    )
+
+
+def _blocks(facts: GuestFacts) -> Verdict | None:
+    if facts.block_bytes is None:
+        return None
+    said = f"its kernel takes plugged memory in blocks of {format_size(facts.block_bytes)}"
+    if facts.block_bytes <= USUAL_BLOCK_BYTES:
+        return fine(said)
+    return advise(
+        f"{said}: what describes a whole block, a 64th of it, is needed at once for its first byte",
+        "boot it with less than 64 GiB and plug the rest: Linux on x86 takes larger blocks beyond",
     )
 
 
 def _swap(facts: GuestFacts) -> Verdict | None:
+    if facts.swap_bytes == 0:
+        return advise(
+            "it has no swap, so it cannot page under a shortage",
+            "give the guest swap of about half its maximum",
+        )
+    if facts.swap_bytes is not None:
+        return fine(f"it has {format_size(facts.swap_bytes)} of swap")
     if facts.swapped_out_bytes is None:
         return None
     if facts.swapped_out_bytes:
@@ -179,6 +250,8 @@ GUEST_CHECKS: Final = (
     Check(id=ANSWERS, wants="its hypervisor answers", judge=_answers),
     Check(id="balloon", wants="a virtio-balloon device", judge=_balloon),
     Check(id="statistics", wants="its balloon driver speaks every second", judge=_statistics),
+    Check(id="depth", wants="Barostat's agent speaks for it, or qemu-guest-agent", judge=_depth),
+    Check(id="program", wants="who speaks in the guest is heard and believed", judge=_program),
     Check(id="deflate-on-oom", wants="the balloon gives way before an OOM kill", judge=_deflate),
     Check(id="reporting", wants="free pages are reported to the host", judge=_reporting),
     Check(
@@ -186,7 +259,12 @@ GUEST_CHECKS: Final = (
         wants="a virtio-mem device, up to 4 times the boot RAM with it, 32 at most",
         judge=_virtio_mem,
     ),
-    Check(id="onlining", wants="what is plugged is in the guest's own total", judge=_onlining),
+    Check(
+        id="onlining",
+        wants="what is plugged is in the guest's own total, and can leave again",
+        judge=_onlining,
+    ),
+    Check(id="memory-blocks", wants="memory blocks of 128 MiB at most", judge=_blocks),
     Check(id="swap", wants="the guest has swap", judge=_swap),
     Check(
         id="backing",

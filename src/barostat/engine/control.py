@@ -28,6 +28,7 @@ from barostat.engine.settings_change import (
     stand,
 )
 from barostat.errors import HypervisorError, ServiceError, SettingsError, UnknownGuestError
+from barostat.guest.base import Card
 from barostat.hypervisors.base import Hypervisor
 
 __all__ = ["Control", "HostPause", "unknown_guest"]
@@ -48,6 +49,10 @@ async def _nobody() -> Sequence[str]:
     return ()
 
 
+def _no_card(_: str) -> Card | None:
+    return None
+
+
 class Control:
     """What an operator may ask of a balancer.
 
@@ -59,6 +64,7 @@ class Control:
         pause_marker: a file that stands while the host is paused, so that the pause outlives a
             restart; None forgets it.
         powered_off: names the VMs that are known and do not run.
+        cards: says what is known of the program in a VM (`Insight.card`).
         clock: the balancer's monotonic seconds.
     """
 
@@ -71,10 +77,12 @@ class Control:
         moving: bool = True,
         pause_marker: Path | None = None,
         powered_off: Callable[[], Awaitable[Sequence[str]]] = _nobody,
+        cards: Callable[[str], Card | None] = _no_card,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.moving = moving
         self.powered_off = powered_off
+        self.cards = cards
         self._balancer = balancer
         self._hypervisor = hypervisor
         self._settings = settings

@@ -23,6 +23,7 @@ from barostat.service.documents import (
     Details,
     Examination,
     Explanation,
+    Guest,
     Health,
     Host,
     HostPause,
@@ -101,6 +102,7 @@ class LocalDesk:
         return making.overview_of(
             tick,
             faults=control.faults,
+            cards=control.cards,
             age_s=control.age_s or 0.0,
             moving=control.moving,
             powered_off=await control.powered_off() if everyone else None,
@@ -118,9 +120,11 @@ class LocalDesk:
         """Say all about one VM, running or not."""
         settings = await self.settings(guest)
         tick = await self._control.tick()
-        return Details(
-            guest=making.one_guest_of(tick, guest, faults=self._control.faults), settings=settings
-        )
+        return Details(guest=self._guest(tick, guest), settings=settings)
+
+    def _guest(self, tick: Tick, guest: str) -> Guest | None:
+        control = self._control
+        return making.one_guest_of(tick, guest, faults=control.faults, cards=control.cards)
 
     async def explanation(self, guest: str, *, at_s: float | None = None) -> Explanation:
         """Say why a VM has the memory it has, or had at a moment in seconds since 1970.
@@ -134,7 +138,7 @@ class LocalDesk:
             return past_explanation_of(await self.history.decision_at(guest, at_s), guest)
         tick = await self._control.tick()
         faults = self._control.faults
-        found = making.one_guest_of(tick, guest, faults=faults)
+        found = self._guest(tick, guest)
         if found is None and guest in faults:
             raise faults[guest]
         if found is None:

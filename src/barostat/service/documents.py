@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from barostat.core.allocation import Tier
 from barostat.core.moves import MoveKind
-from barostat.core.observation import RunState
+from barostat.core.observation import Depth, RunState
 from barostat.core.pressure import Status
 from barostat.doctor.findings import Level
 
@@ -32,6 +32,7 @@ __all__ = [
     "Move",
     "Overview",
     "Problem",
+    "Program",
     "Reason",
     "Settings",
     "SettingsView",
@@ -128,6 +129,21 @@ class Host(Document):
     alarms: tuple[Reason, ...]
 
 
+class Program(Document):
+    """The program in a VM that says more than its balloon driver."""
+
+    depth: Depth = Field(description='"agent" or "qga"; "balloon" while it is not believed.')
+    version: str | None
+    kernel: str | None = Field(description="The release of the VM's kernel.")
+    onlining: str | None = Field(description="What its kernel does with plugged memory.")
+    block_bytes: int | None = Field(description="Plugged memory comes in blocks of this size.")
+    swap_bytes: int | None
+    swap_free_bytes: int | None
+    committed_bytes: int | None = Field(description="What its programs were promised.")
+    hook: bool = Field(description="It has programs give memory before it is shrunk.")
+    fault: str | None = Field(description="Why it is not heard, or not believed.")
+
+
 class Guest(Document):
     """One VM as it was seen and decided on."""
 
@@ -146,7 +162,9 @@ class Guest(Document):
     reasons: tuple[Reason, ...]
     why: str = Field(description="What is done with it and why, in one sentence.")
     run_state: RunState
-    depth: Literal["static", "balloon"] = Field(description="How deep it can be seen into.")
+    depth: Depth = Field(description="How deep it can be seen into.")
+    program: Program | None = Field(description="Null: none was ever heard in it.")
+    has_balloon: bool = Field(description="It has a balloon device; its driver may not be there.")
     boot_bytes: int
     ceiling_bytes: int = Field(description="The largest size that its devices allow.")
     deflate_on_oom: bool = Field(description="Its balloon gives way before its kernel kills.")
@@ -155,6 +173,7 @@ class Guest(Document):
     swapped_out_bytes: int | None = Field(description="What it swapped out since it booted.")
     seen_age_s: float = Field(description="Since its hypervisor last answered.")
     statistics_age_s: float | None = Field(description="Since it last spoke itself.")
+    program_age_s: float | None = Field(description="Since a program in it was last believed.")
     fault: str | None = Field(description="Why its hypervisor does not answer.")
     settings: Settings | None
 

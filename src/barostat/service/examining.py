@@ -78,11 +78,17 @@ def examination_of(findings: Sequence[Finding]) -> Examination:
 
 def _facts(guest: Guest, machine: Machine) -> GuestFacts:
     balloon, settings = machine.balloon_of(guest.name), guest.settings
+    program = guest.program
     return GuestFacts(
         name=guest.name,
         fault=_silence(guest),
         booting=guest.run_state is RunState.BOOTING,
-        has_balloon=guest.depth != "static",
+        has_balloon=guest.has_balloon,
+        depth=guest.depth,
+        program_fault=None if program is None else program.fault,
+        onlining=None if program is None else program.onlining,
+        block_bytes=None if program is None else program.block_bytes,
+        swap_bytes=None if program is None else program.swap_bytes,
         statistics_age_s=guest.statistics_age_s,
         deflate_on_oom=guest.deflate_on_oom,
         free_page_reporting=None if balloon is None else balloon.free_page_reporting,

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from barostat.core.pressure import Status
+from barostat.doctor.depths import LOOKS, SHOWS
 from barostat.service.documents import Guest, Host, Settings
 from barostat.units import format_size
 
-__all__ = ["explain", "host_line", "status_sentence"]
+__all__ = ["depth_sentence", "explain", "host_line", "status_sentence"]
 
 
 def explain(guest: Guest, host: Host) -> Iterator[str]:
@@ -24,6 +25,7 @@ def explain(guest: Guest, host: Host) -> Iterator[str]:
     if guest.demand_bytes is not None and guest.kernel_bytes is not None:
         yield _demand_sentence(guest, guest.demand_bytes, guest.kernel_bytes)
     yield status_sentence(guest)
+    yield depth_sentence(guest)
     if guest.settings is not None:
         yield _settings_sentence(guest.settings)
     if guest.target_bytes != guest.assigned_bytes:
@@ -54,6 +56,15 @@ def status_sentence(guest: Guest) -> str:
     }[guest.status]
     pressure = "" if guest.pressure is None else f", pressure {guest.pressure * 100:.0f} %"
     return f"Status {guest.status.value}{pressure}: {meaning}."
+
+
+def depth_sentence(guest: Guest) -> str:
+    """Say how deep a VM can be looked into, and why it cannot be deeper."""
+    said = f"It is seen {LOOKS[guest.depth]}; {SHOWS[guest.depth]}."
+    program = guest.program
+    if program is None or program.fault is None:
+        return said
+    return f"{said} A program in it is not heard, or not believed: {program.fault}."
 
 
 def _demand_sentence(guest: Guest, demand_bytes: int, kernel_bytes: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from types import MappingProxyType
 
@@ -16,6 +16,7 @@ from barostat.engine.control import HostPause
 from barostat.engine.loop import Tick
 from barostat.engine.settings_change import GuestSettings, SettingsChange
 from barostat.errors import BarostatError
+from barostat.guest.base import Card
 from barostat.service import documents
 from barostat.units import format_size
 
@@ -29,12 +30,18 @@ __all__ = [
 ]
 
 Faults = Mapping[str, BarostatError]
+Cards = Callable[[str], Card | None]
+
+
+def _no_card(_: str) -> Card | None:
+    return None
 
 
 def overview_of(
     tick: Tick,
     *,
     faults: Faults = MappingProxyType({}),
+    cards: Cards = _no_card,
     age_s: float = 0.0,
     moving: bool = True,
     powered_off: Sequence[str] | None = None,
@@ -44,6 +51,7 @@ def overview_of(
     Args:
         tick: what was seen and decided.
         faults: why something is not seen, by name.
+        cards: says what is known of the program in a guest.
         age_s: how long ago that was.
         moving: whether what is decided is done.
         powered_off: who does not run, if that was asked.
@@ -51,7 +59,7 @@ def overview_of(
     both = zip(tick.snapshot.guests, tick.decision.guests, strict=True)
     return documents.Overview(
         host=host_of(tick, age_s=age_s, moving=moving),
-        guests=tuple(_guest(tick, seen, decided, faults) for seen, decided in both),
+        guests=tuple(_guest(tick, seen, decided, faults, cards) for seen, decided in both),
         faults=tuple(
             documents.Fault(name=name, message=fault.message, hint=fault.hint)
             for name, fault in sorted(faults.items())
@@ -76,20 +84,22 @@ def host_of(tick: Tick, *, age_s: float, moving: bool) -> documents.Host:
     )
 
 
-def one_guest_of(tick: Tick, name: str, *, faults: Faults) -> documents.Guest | None:
+def one_guest_of(
+    tick: Tick, name: str, *, faults: Faults, cards: Cards = _no_card
+) -> documents.Guest | None:
     """Say how one guest stands, None if it was not seen."""
     both = zip(tick.snapshot.guests, tick.decision.guests, strict=True)
     found = ((seen, decided) for seen, decided in both if seen.name == name)
-    return next((_guest(tick, seen, decided, faults) for seen, decided in found), None)
+    return next((_guest(tick, seen, decided, faults, cards) for seen, decided in found), None)
 
 
 def _guest(
-    tick: Tick, seen: GuestObservation, decided: GuestDecision, faults: Faults
+    tick: Tick, seen: GuestObservation, decided: GuestDecision, faults: Faults, cards: Cards
 ) -> documents.Guest:
     name, now_s, devices = seen.name, tick.snapshot.now_s, seen.devices
     demand = tick.decision.state.guests[name].demand
     settings, fault = tick.snapshot.settings.get(name), faults.get(name)
-    said = seen.statistics
+    said, card = seen.statistics, cards(name)
     return documents.Guest(
         name=name,
         status=decided.status,
@@ -106,7 +116,9 @@ def _guest(
         reasons=_reasons(decided.reasons),
         why=_why(decided),
         run_state=seen.run_state,
-        depth="balloon" if devices.has_balloon else "static",
+        depth=seen.depth,
+        program=None if card is None else _program(card),
+        has_balloon=devices.has_balloon,
         boot_bytes=devices.boot_bytes,
         ceiling_bytes=devices.ceiling_bytes,
         deflate_on_oom=devices.deflate_on_oom,
@@ -115,9 +127,14 @@ def _guest(
         swapped_out_bytes=None if said is None else said.swap_out_bytes,
         seen_age_s=max(0.0, now_s - seen.seen_at_s),
         statistics_age_s=_statistics_age_s(seen, now_s),
+        program_age_s=None if seen.inside is None else max(0.0, now_s - seen.inside.at_s),
         fault=None if fault is None else fault.message,
         settings=None if settings is None else documents.Settings(**asdict(settings)),
     )
+
+
+def _program(card: Card) -> documents.Program:
+    return documents.Program(**asdict(card) | {"fault": card.fault or None})
 
 
 def _statistics_age_s(seen: GuestObservation, now_s: float) -> float | None:

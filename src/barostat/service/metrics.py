@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -47,6 +48,7 @@ class Metrics:
     Args:
         host: says how the box was last seen, if it is looked at.
         faults: says what should be seen and is not (`Hypervisor.faults`).
+        looks: says how many looks at single guests there were between passes.
         moving: what is decided is done.
         epoch_clock: seconds since the epoch.
     """
@@ -56,11 +58,13 @@ class Metrics:
         *,
         host: Callable[[], HostReport | None] = _no_host,
         faults: Callable[[], Faults] = _no_faults,
+        looks: Callable[[], int] = int,
         moving: bool = True,
         epoch_clock: Callable[[], float] = time.time,
     ) -> None:
         self._host = host
         self._faults = faults
+        self._looks = looks
         self._moving = moving
         self._epoch_clock = epoch_clock
         self._seen = Seen(moving=moving)
@@ -68,16 +72,22 @@ class Metrics:
         self._written: tuple[Seen, bytes] | None = None
 
     def tick(self, tick: Tick) -> None:
-        """Take in a pass."""
+        """Take in a pass. One out of turn is only counted: it does not say how all VMs stand."""
         before, outcomes = self._seen, self._outcomes
         self._outcomes = {}
+        accounts = _brought_up(before.accounts, tick, outcomes)
+        if tick.snapshot.hurried:
+            self._seen = replace(before, hurried=before.hurried + 1, accounts=accounts)
+            return
         self._seen = Seen(
             tick=tick,
             at_s=self._epoch_clock(),
             ticks=before.ticks + 1,
             observing=before.observing.and_one_of(tick.observe_s),
             deciding=before.deciding.and_one_of(tick.decide_s),
-            accounts=_brought_up(before.accounts, tick, outcomes),
+            hurried=before.hurried,
+            looks=self._looks(),
+            accounts=accounts,
             host=self._host(),
             faults=len(self._faults().keys() - {seen.name for seen in tick.snapshot.guests}),
             moving=self._moving,

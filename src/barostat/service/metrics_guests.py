@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from barostat.core.decision import GuestDecision
 from barostat.core.guest_state import GuestState
-from barostat.core.observation import GuestObservation, RunState
+from barostat.core.observation import Depth, GuestObservation, RunState
 from barostat.core.policy import Policy
 from barostat.core.pressure import Status
 from barostat.core.settings import MemorySettings
@@ -182,6 +182,11 @@ COUNTERS: Final[Sequence[tuple[str, str, Value]]] = (
         lambda row: row.account.removals,
     ),
     (
+        "barostat_vm_demotions_total",
+        "How often the VM was seen less deep though it ran on: who spoke in it fell silent.",
+        lambda row: row.account.demotions,
+    ),
+    (
         "barostat_vm_strays_total",
         "How often the VM's size changed though Barostat had asked it for nothing.",
         lambda row: row.account.strays,
@@ -201,6 +206,21 @@ def guest_families(seen: Seen) -> Iterator[Metric]:
                     family.add_metric((label,), found)
             yield family
     yield _status(rows)
+    yield _depth(rows)
+
+
+def _depth(rows: Sequence[tuple[str, Row]]) -> Metric:
+    family = GaugeMetricFamily(
+        "barostat_vm_depth",
+        "How deep the VM is seen into: 1 for what holds, 0 for the others. static: it says "
+        "nothing; balloon: its balloon driver speaks; qga: and qemu-guest-agent; agent: Barostat's "
+        "agent.",
+        labels=["vm", "depth"],
+    )
+    for label, row in rows:
+        for depth in Depth:
+            family.add_metric((label, depth.value), row.seen.depth is depth)
+    return family
 
 
 def _status(rows: Sequence[tuple[str, Row]]) -> Metric:

@@ -180,6 +180,16 @@ def host_families(seen: Seen) -> Iterator[Metric]:
 def _loop(seen: Seen) -> Iterator[Metric]:
     ticked = seen.tick is not None
     yield CounterMetricFamily("barostat_ticks_total", "Passes over all VMs.", value=seen.ticks)
+    yield CounterMetricFamily(
+        "barostat_hurried_passes_total",
+        "Passes out of turn, for VMs that could not wait for the next pass over all.",
+        value=seen.hurried,
+    )
+    yield CounterMetricFamily(
+        "barostat_looks_total",
+        "Looks at single VMs between passes, because they could soon be short.",
+        value=seen.looks,
+    )
     yield _gauge(
         "barostat_last_tick_timestamp_seconds",
         "When the last pass was, since the epoch.",

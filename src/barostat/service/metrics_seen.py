@@ -14,7 +14,7 @@ from typing import Final
 
 from barostat.core.decision import GuestDecision
 from barostat.core.moves import Move
-from barostat.core.observation import GuestObservation, RunState
+from barostat.core.observation import Depth, GuestObservation, RunState
 from barostat.engine.act import Outcome
 from barostat.engine.loop import Tick
 from barostat.host.host import HostReport
@@ -24,6 +24,8 @@ __all__ = ["BOUNDS_S", "Account", "Durations", "Seen", "ended", "looked"]
 
 BOUNDS_S: Final = (0.01, 0.03, 0.1, 0.3, 1.0)
 """A pass comes every second; what takes longer than the last of these makes it late."""
+
+_DEPTHS: Final = {depth: rank for rank, depth in enumerate(Depth)}
 
 STRAY_BYTES: Final = 8 * MIB
 """A size that changes by less is not worth the name: no move of ours is smaller either."""
@@ -41,6 +43,8 @@ class Account:
         strays: how often its size changed though nothing had been asked of it.
         settled: nothing is asked of it: its size is expected to stay.
         began_bytes: what it had when the operation under way began; None: there is none.
+        depth: how deep it was seen into at the last look.
+        demotions: how often it was seen less deep while it ran on.
     """
 
     assigned_bytes: int
@@ -52,6 +56,8 @@ class Account:
     strays: int = 0
     settled: bool = False
     began_bytes: int | None = None
+    depth: Depth = Depth.STATIC
+    demotions: int = 0
 
 
 def looked(
@@ -70,8 +76,9 @@ def looked(
     assigned, move = decided.assigned_bytes, decided.move
     visible = seen.devices.boot_bytes + decided.plugged_bytes
     if before is None:
-        before = Account(assigned_bytes=assigned, visible_bytes=visible)
-    elif seen.run_state is RunState.BOOTING:
+        before = Account(assigned_bytes=assigned, visible_bytes=visible, depth=seen.depth)
+    before = _seen_into(before, seen)
+    if seen.run_state is RunState.BOOTING:
         return replace(before, assigned_bytes=assigned, visible_bytes=visible, settled=False)
     change, running = assigned - before.assigned_bytes, seen.run_state is RunState.RUNNING
     began = _began(before.began_bytes, move)
@@ -88,7 +95,17 @@ def looked(
         strays=before.strays + (before.settled and running and abs(change) >= STRAY_BYTES),
         settled=settled,
         began_bytes=began,
+        depth=before.depth,
+        demotions=before.demotions,
     )
+
+
+def _seen_into(before: Account, seen: GuestObservation) -> Account:
+    """Count a loss of depth, which no boot explains: who spoke fell silent, or is not believed."""
+    if seen.depth is before.depth:
+        return before
+    lost = seen.run_state is RunState.RUNNING and _DEPTHS[seen.depth] < _DEPTHS[before.depth]
+    return replace(before, depth=seen.depth, demotions=before.demotions + lost)
 
 
 def _began(before_bytes: int | None, move: Move | None) -> int | None:
@@ -127,9 +144,11 @@ class Seen:
     """All that is exported at one moment.
 
     Attributes:
-        tick: the newest pass, None before the first.
+        tick: the newest pass over all guests, None before the first.
         at_s: when that was, in seconds since the epoch.
         ticks: how many there were.
+        hurried: how many there were out of turn.
+        looks: how many looks at single guests there were between passes.
         observing, deciding: how long their parts took.
         accounts: by guest.
         host: the box, None where it was not looked at.
@@ -140,6 +159,8 @@ class Seen:
     tick: Tick | None = None
     at_s: float = 0.0
     ticks: int = 0
+    hurried: int = 0
+    looks: int = 0
     observing: Durations = Durations()
     deciding: Durations = Durations()
     accounts: Mapping[str, Account] = field(default_factory=dict)

@@ -185,6 +185,7 @@ class TickStream:
                 overview=making.overview_of(
                     tick,
                     faults=self._control.faults,
+                    cards=self._control.cards,
                     age_s=self._control.age_s or 0.0,
                     moving=self._control.moving,
                 ),

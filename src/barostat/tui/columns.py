@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from rich.text import Text
 
+from barostat.core.observation import Depth
 from barostat.core.pressure import Status
 from barostat.service.documents import Guest
 from barostat.tui import cells
@@ -20,6 +21,8 @@ __all__ = ["COLUMNS", "VM", "Cell", "Column", "Order", "fit"]
 
 PADDING: Final = 2
 """Blanks that every column takes beside its own width."""
+
+_DEPTHS: Final = tuple(Depth)
 
 _URGENCY: Final = {Status.WARNING: 0, Status.LOW: 1, Status.OK: 2, Status.UNKNOWN: 3}
 
@@ -171,6 +174,16 @@ COLUMNS: Final = (
         order=lambda guest: _or_least(guest.pressure),
         falling=True,
         spare=4,
+    ),
+    Column(
+        key="depth",
+        title="Depth",
+        least=7,
+        most=7,
+        value=lambda guest, _, __: guest.depth.value,
+        draw=lambda text, _: cells.words(text),
+        order=lambda guest: _DEPTHS.index(guest.depth),
+        spare=6,
     ),
     Column(
         key="why",

@@ -14,7 +14,8 @@ from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
-from barostat.service.documents import Guest, Host
+from barostat.doctor.depths import deeper
+from barostat.service.documents import Guest, Host, Program
 from barostat.service.explaining import explain
 from barostat.tui import cells
 from barostat.tui.following import Seen
@@ -68,6 +69,7 @@ class Details(Screen[None]):
         yield _facts("Memory", _memory(guest))
         yield _facts("Settings", _settings(guest))
         yield _facts("Devices", _devices(guest))
+        yield _facts("Seen into", _depth(guest))
 
     def _pressure(self, guest: Guest) -> Iterator[tuple[str, RenderableType]]:
         yield "now", cells.percent(guest.pressure)
@@ -110,9 +112,29 @@ def _settings(guest: Guest) -> Iterator[tuple[str, RenderableType]]:
     yield "paused", "yes" if settings.paused else "no"
 
 
+def _depth(guest: Guest) -> Iterator[tuple[str, RenderableType]]:
+    yield "depth", guest.depth.value
+    if guest.program is not None:
+        yield from _program(guest.program)
+    if next_depth := deeper(guest.depth, has_balloon=guest.has_balloon):
+        yield "deeper", next_depth
+
+
+def _program(program: Program) -> Iterator[tuple[str, RenderableType]]:
+    if program.fault is not None:
+        yield "not believed", Text(program.fault, style=f"bold {cells.YELLOW}")
+    yield "its version", program.version or "-"
+    yield "kernel", program.kernel or "-"
+    yield "plugged is", program.onlining or "-"
+    yield "memory blocks", cells.size(program.block_bytes)
+    yield "committed", cells.size(program.committed_bytes)
+    yield "swap", f"{cells.size(program.swap_bytes)}, {cells.size(program.swap_free_bytes)} free"
+    yield "hook", "called before a shrink" if program.hook else "none"
+
+
 def _devices(guest: Guest) -> Iterator[tuple[str, RenderableType]]:
     yield "boot RAM", format_size(guest.boot_bytes)
-    if guest.depth == "static":
+    if not guest.has_balloon:
         yield "balloon", "none: it is counted at its full size, and never moved"
     else:
         gives_way = "gives" if guest.deflate_on_oom else "does not give"

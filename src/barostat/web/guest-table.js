@@ -10,6 +10,8 @@ import { guestSeries, guests } from "./store.js";
 
 const RANKS = { Warning: 0, Low: 1, OK: 2, "-": 3 };
 
+const DEPTHS = ["static", "balloon", "qga", "agent"];
+
 const COLUMNS = [
   { id: "name", name: "VM", value: (guest) => guest.name },
   { id: "status", name: "Status", value: (guest) => RANKS[guest.status] },
@@ -17,6 +19,7 @@ const COLUMNS = [
   { id: "demand", name: "Demand", value: (guest) => guest.demand_bytes },
   { id: "pressure", name: "Pressure", value: (guest) => guest.pressure },
   { id: "target", name: "Target", value: (guest) => guest.target_bytes },
+  { id: "depth", name: "Depth", value: (guest) => DEPTHS.indexOf(guest.depth) },
   { id: "line", name: "Last 3 min" },
   { id: "why", name: "What is done, and why" },
 ];
@@ -75,6 +78,7 @@ function shownOf(guest) {
     size(guest.demand_bytes),
     percent(guest.pressure),
     size(guest.target_bytes),
+    guest.depth,
     guest.move?.kind ?? "",
     guest.why,
   ];
@@ -86,7 +90,7 @@ class Row extends Component {
   }
 
   render({ shown, pressure }) {
-    const [name, status, runState, assigned, demand, pressed, target, move, why] = shown;
+    const [name, status, runState, assigned, demand, pressed, target, depth, move, why] = shown;
     return html`<tr>
       <th scope="row" class="col-name">
         <a href=${guestAddress(name)}>${name}</a>
@@ -103,6 +107,7 @@ class Row extends Component {
         </span>
       </td>
       <td class="col-target">${target}</td>
+      <td class="col-depth">${depth}</td>
       <td class="col-line">
         <${Sparkline} series=${guestSeries(name)} area="assigned_bytes" lines=${["demand_bytes"]} />
       </td>

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "./vendor/preact-hooks.js";
 import { ask, guestPath, refusal, succeeded, you } from "./api.js";
 import { confirmed } from "./confirm.js";
-import { age, capital, percent, size } from "./format.js";
+import { NOTHING, age, capital, percent, size } from "./format.js";
 import { GuestChart } from "./guest-chart.js";
 import { html } from "./html.js";
 import { MoveFeed } from "./move-feed.js";
@@ -37,9 +37,26 @@ function Why({ name }) {
 }
 
 const DEPTHS = {
-  static: "nothing: it has no balloon device",
+  static: "nothing: it says nothing of its memory",
   balloon: "its balloon driver's statistics",
+  qga: "its balloon driver's statistics and qemu-guest-agent",
+  agent: "Barostat's agent in it",
 };
+
+function programFacts(program) {
+  if (!program) return [];
+  const blocks = program.block_bytes === null ? "" : `in blocks of ${size(program.block_bytes)}`;
+  const swap = program.swap_bytes === null ? "" : `${size(program.swap_free_bytes)} of it free`;
+  return [
+    ...(program.fault ? [["A program in it is not heard", capital(program.fault)]] : []),
+    ["The program's version", program.version ?? NOTHING],
+    ["Its kernel", program.kernel ?? NOTHING],
+    ["Plugged memory is", program.onlining ?? NOTHING, blocks],
+    ["Promised to its programs", size(program.committed_bytes)],
+    ["Its swap", size(program.swap_bytes), swap],
+    ["Programs give before a shrink", program.hook ? "yes" : "no"],
+  ];
+}
 
 function Itself({ guest }) {
   return html`<section class="panel" aria-labelledby="itself">
@@ -52,6 +69,7 @@ function Itself({ guest }) {
         ["Kept by its kernel", size(guest.kernel_bytes)],
         ["Swapped out since boot", size(guest.swapped_out_bytes)],
         ["It last spoke", age(guest.statistics_age_s)],
+        ...programFacts(guest.program),
         ["Hypervisor last answered", age(guest.seen_age_s)],
         ["Boot RAM", size(guest.boot_bytes), `less ${size(guest.balloon_bytes)} in its balloon`],
         ["Plugged", size(guest.plugged_bytes), `its devices allow ${size(guest.ceiling_bytes)} in all`],
