@@ -1,21 +1,23 @@
 """Carry out moves. One outstanding operation a guest; a newer move for a guest replaces the older.
 
 An operation sends wishes, watches the guest's real size, and sends the next wish (deflate, then
-plug) the moment the last has come true. It judges nothing: whether a guest is stuck, and what to
-do then, is decided by the core from what is observed. Every wait has a deadline; a guest that
-hangs or dies costs its own operation only.
+plug) the moment the last has come true. A guest's own programs are told before it shrinks, and
+after it grew. It judges nothing: whether a guest is stuck, and what to do then, is decided by the
+core from what is observed. Every wait has a deadline; a guest that hangs or dies costs its own
+operation only.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from barostat.core.moves import Move, MoveKind
 from barostat.core.observation import Devices
 from barostat.errors import BarostatError, HypervisorError
+from barostat.guest.base import Insight
 from barostat.hypervisors.base import Hypervisor, Wish
 from barostat.hypervisors.movers import (
     cancel_wishes,
@@ -31,6 +33,9 @@ OPERATION_S: Final = 30.0
 
 LOOK_S: Final = 0.1
 """How long to wait for an event before looking again: events are a hint, sizes are the truth."""
+
+WARN_S: Final = 3.0
+"""How long a guest's programs are waited for before it shrinks, whoever forgets to stop waiting."""
 
 SETTLE_S: Final = 2.0
 """How long stopping may take to cancel what is unfinished."""
@@ -60,10 +65,26 @@ class _Operation:
     move: Move
     task: asyncio.Task[None] | None = None
     fresh: bool = True  # the move has not been looked at yet
+    turned: asyncio.Event = field(default_factory=asyncio.Event)  # it is to shrink no more
+    seen: Devices | None = None
+
+    def replace(self, move: Move) -> None:
+        """Go on with a newer move."""
+        self.move, self.fresh = move, True
+        if move.kind in {MoveKind.GROW, MoveKind.CANCEL}:
+            self.turned.set()
 
 
 class Actor:
-    """Carries out moves on the guests of one hypervisor."""
+    """Carries out moves on the guests of one hypervisor.
+
+    Args:
+        hypervisor: whose guests.
+        tasks: whoever supervises the operations.
+        clock: monotonic seconds.
+        on_outcome: told of the end of every operation.
+        insight: the way to the programs in the guests, None where nobody is there.
+    """
 
     def __init__(
         self,
@@ -72,11 +93,13 @@ class Actor:
         *,
         clock: Callable[[], float],
         on_outcome: Callable[[Outcome], None],
+        insight: Insight | None = None,
     ) -> None:
         self._hypervisor = hypervisor
         self._tasks = tasks
         self._clock = clock
         self._on_outcome = on_outcome
+        self._insight = insight
         self._operations: dict[str, _Operation] = {}
 
     @property
@@ -89,7 +112,7 @@ class Actor:
         for move in moves:
             running = self._operations.get(move.guest)
             if running is not None:
-                running.move, running.fresh = move, True
+                running.replace(move)
                 continue
             operation = _Operation(move)
             self._operations[move.guest] = operation
@@ -118,22 +141,18 @@ class Actor:
 
     async def _run(self, operation: _Operation) -> None:
         started_s = self._clock()
-        devices: Devices | None = None
         arrived, error = False, None
         try:
             async with asyncio.timeout(OPERATION_S):
-                while not arrived:
-                    devices = await self._step(operation)
-                    arrived = not operation.fresh and _arrived(operation.move, devices)
-                    if not arrived and not operation.fresh:
-                        guest = operation.move.guest
-                        await self._hypervisor.changed(guest, timeout_s=LOOK_S)
+                await self._carry_out(operation)
+                arrived = True
         except TimeoutError:
             pass
         except BarostatError as failure:
             error = failure
         finally:
             del self._operations[operation.move.guest]
+        devices = operation.seen
         self._on_outcome(
             Outcome(
                 move=operation.move,
@@ -143,6 +162,35 @@ class Actor:
                 error=error,
             )
         )
+
+    async def _carry_out(self, operation: _Operation) -> None:
+        """Go on until the guest has what it was last asked to have."""
+        while True:
+            if operation.fresh and operation.move.kind is MoveKind.SHRINK:
+                await self._warn(operation)
+            operation.seen = devices = await self._step(operation)
+            if operation.fresh:
+                continue
+            move = operation.move
+            if _arrived(move, devices):
+                break
+            await self._hypervisor.changed(move.guest, timeout_s=LOOK_S)
+        if move.kind is MoveKind.GROW and self._insight is not None:
+            await self._insight.after_grow(move.guest, devices.assigned_bytes)
+
+    async def _warn(self, operation: _Operation) -> None:
+        """Let the guest's programs give by themselves first, unless it is to shrink no more."""
+        if self._insight is None:
+            return
+        guest, to_bytes = operation.move.guest, operation.move.to_bytes
+        operation.turned.clear()
+        async with asyncio.TaskGroup() as tasks:
+            warned = tasks.create_task(self._insight.before_shrink(guest, to_bytes))
+            turned = tasks.create_task(operation.turned.wait())
+            both = (warned, turned)
+            await asyncio.wait(both, timeout=WARN_S, return_when=asyncio.FIRST_COMPLETED)
+            for task in both:
+                task.cancel()
 
     async def _step(self, operation: _Operation) -> Devices:
         """Look at the guest, send what it should be asked for now, and say what was seen."""
