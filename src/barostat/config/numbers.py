@@ -153,4 +153,7 @@ class HostSection(_Numbers):
     swap_out_per_s: AnySize = 1 * MIB
     lasting_s: Pause = 10.0
     calm_s: Pause = 10.0
+    witness: bool = False
+    witness_s: Annotated[float, Between(20, 86_400, "s")] = 300.0
+    witness_ratio: Annotated[float, Between(0.00001, 0.01)] = 0.001
     deadline_s: Annotated[float, Between(0.1, 60, "s")] = 2.0

@@ -118,6 +118,10 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
         "{guest} needs {size_bytes} to start, and all that could be made free now is "
         "{possible_bytes}; stop or move a VM"
     ),
+    ReasonCode.TAKES_MORE: (
+        "{guest} holds {held_bytes} on the host: {taken_bytes} more than its assigned "
+        "{assigned_bytes} and what QEMU itself needs; nobody else is granted that"
+    ),
     ReasonCode.HOST_LOW: (
         "only {available_bytes} of the host's {total_bytes} are available, and {mark_bytes} should "
         "be: no VM is given more"

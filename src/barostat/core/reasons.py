@@ -66,6 +66,7 @@ class ReasonCode(enum.Enum):
     CAPACITY_LOST = "capacity-lost"
     MINIMUMS_TOO_LARGE = "minimums-too-large"
     NO_ROOM = "no-room"
+    TAKES_MORE = "takes-more"
     HOST_LOW = "host-low"
     HOST_STALLS = "host-stalls"
     HOST_SWAPS = "host-swaps"

@@ -18,7 +18,14 @@ from barostat.host.memory import Memory
 from barostat.host.policy import HostPolicy
 from barostat.host.processes import QemuProcess
 
-__all__ = ["Accounts", "Overhead", "draw_up", "overhead_bytes", "watch_overhead"]
+__all__ = [
+    "Accounts",
+    "Overhead",
+    "covered_bytes",
+    "draw_up",
+    "overhead_bytes",
+    "watch_overhead",
+]
 
 OVERHEAD_HALF_LIFE_S: Final = 300.0
 """A migration or a backup buffers in QEMU for minutes, and comes again."""
@@ -48,7 +55,7 @@ def watch_overhead(
     before: Overhead | None, guest: GuestObservation, process: QemuProcess, *, now_s: float
 ) -> Overhead:
     """Note what a guest's QEMU holds beyond what the guest has or may take."""
-    seen = max(0, process.resident_bytes - _covered_bytes(guest))
+    seen = max(0, process.resident_bytes - covered_bytes(guest))
     if before is None:
         return Overhead(bytes=0.0, last_bytes=seen, at_s=now_s)
     faded = before.bytes * math.exp2(-max(0.0, now_s - before.at_s) / OVERHEAD_HALF_LIFE_S)
@@ -56,7 +63,7 @@ def watch_overhead(
     return Overhead(bytes=max(confirmed, faded), last_bytes=seen, at_s=now_s)
 
 
-def _covered_bytes(guest: GuestObservation) -> int:
+def covered_bytes(guest: GuestObservation) -> int:
     """Say what of a guest's memory is in the ledger whatever happens."""
     devices = guest.devices
     booting = devices.boot_bytes if guest.run_state is RunState.BOOTING else 0

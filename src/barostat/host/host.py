@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from barostat.core.observation import GuestObservation, HostObservation
@@ -19,12 +18,14 @@ from barostat.core.reasons import Reason, ReasonCode, because
 from barostat.errors import HostError
 from barostat.host.accounts import Accounts, Overhead, draw_up, watch_overhead
 from barostat.host.brake import BrakeState, Stage, alarms, brake, wanted_back_bytes
+from barostat.host.holding import Holding, hold, is_suspect, takes_more
 from barostat.host.matching import Matches, match, unfit
 from barostat.host.memory import Memory, read_memory
 from barostat.host.policy import HostPolicy
 from barostat.host.processes import ProcessTable, QemuProcess
 from barostat.host.reserve import ReserveState, outside_bytes, reserve_bytes, watch
 from barostat.host.tree import Tree
+from barostat.host.witness import Witness, WitnessPace, in_thread
 
 __all__ = ["Host", "HostReport"]
 
@@ -47,6 +48,7 @@ class HostReport:
         foreign: the names of those that run VMs which are not seen.
         unfit: by guest, why the host cannot have back what that guest gives.
         alarms: what is wrong with it.
+        holdings: by guest, what its QEMU holds; one whose QEMU is not to be seen is missing.
     """
 
     seen_at_s: float
@@ -60,6 +62,7 @@ class HostReport:
     foreign: tuple[str, ...]
     unfit: dict[str, Reason]
     alarms: tuple[Reason, ...]
+    holdings: dict[str, Holding] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,8 @@ class Host:
     Attributes:
         policy: the numbers to judge by; may be replaced between two looks.
         report: the box as it was last seen, None before the first look.
+        fenced: QEMU's own memory is told from its guest's for every VM, not only for those that
+            hold too much.
     """
 
     def __init__(
@@ -99,6 +104,8 @@ class Host:
         self._brake = BrakeState()
         self._overheads: dict[str, Overhead] = {}
         self._told_of_stalls = False
+        self.fenced = False
+        self._witness = Witness(self._tree, clock=clock)
 
     async def observe(self, guests: Sequence[GuestObservation]) -> HostObservation:
         """Look at the box now; where that cannot be done, say what was seen last.
@@ -125,7 +132,7 @@ class Host:
 
     async def _look(self) -> _Seen:
         """Read in a thread. One that hangs is waited for again, so there is never more than one."""
-        looking = self._looking or _in_thread(self._read)
+        looking = self._looking or in_thread(self._read, name="host")
         self._looking = looking
         deadline_s = self.policy.deadline_s
         done, _ = await asyncio.wait({looking}, timeout=deadline_s)
@@ -166,6 +173,7 @@ class Host:
         self._reserve = watch(self._reserve, outside, now_s=now_s, policy=policy)
         self._brake = brake(self._brake, memory, now_s=now_s, policy=policy)
         self._measure(guests, matches, now_s)
+        holdings = self._look_closer(guests, matches)
         accounts = draw_up(
             memory,
             reserve_bytes=reserve_bytes(self._reserve, memory, policy),
@@ -187,8 +195,39 @@ class Host:
             vms=len(seen.processes),
             foreign=tuple(item.command.name or f"process {item.pid}" for item in matches.foreign),
             unfit=unfit(matches.by_guest),
-            alarms=alarms(self._brake, memory, policy),
+            alarms=(*alarms(self._brake, memory, policy), *_takers(guests, holdings)),
+            holdings=holdings,
         )
+
+    def _look_closer(
+        self, guests: Sequence[GuestObservation], matches: Matches
+    ) -> dict[str, Holding]:
+        """Say what each guest's QEMU holds, and have those looked at closer that are due."""
+        policy, witness = self.policy, self._witness
+        pairs = [
+            (guest, process)
+            for guest in guests
+            if (process := matches.by_guest.get(guest.name)) is not None
+        ]
+        witness.see(
+            {guest.name: process.pid for guest, process in pairs},
+            {guest.name for guest, process in pairs if is_suspect(guest, process, policy)},
+            pace=WitnessPace(
+                own_s=policy.witness_s if self.fenced else None,
+                touched_s=policy.witness_s if policy.witness else None,
+                budget_ratio=policy.witness_ratio,
+            ),
+        )
+        return {
+            guest.name: hold(
+                guest,
+                process,
+                witness.ram.get(guest.name),
+                witness.touched.get(guest.name),
+                policy,
+            )
+            for guest, process in pairs
+        }
 
     def _measure(self, guests: Sequence[GuestObservation], matches: Matches, now_s: float) -> None:
         """Bring the overhead of every guest up to now; those that are gone are forgotten."""
@@ -208,29 +247,10 @@ class Host:
             )
 
 
-def _in_thread(read: Callable[[], _Seen]) -> asyncio.Future[_Seen]:
-    """Run in a thread that nobody waits for at the end: a read of /proc may hang for ever."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[_Seen] = loop.create_future()
-
-    def settle(result: _Seen | None, error: Exception | None) -> None:
-        if future.done():
-            return
-        if result is not None:
-            future.set_result(result)
-        elif error is not None:
-            future.set_exception(error)
-
-    def run() -> None:
-        result, error = None, None
-        try:
-            result = read()
-        except Exception as failure:  # noqa: BLE001 - raised where the result is waited for
-            error = failure
-        try:
-            loop.call_soon_threadsafe(settle, result, error)
-        except RuntimeError:
-            return  # the loop is closed: nobody waits any more
-
-    threading.Thread(target=run, name="host", daemon=True).start()
-    return future
+def _takers(
+    guests: Sequence[GuestObservation], holdings: Mapping[str, Holding]
+) -> tuple[Reason, ...]:
+    """Name the guests that use more than they have."""
+    seen = [guest for guest in guests if guest.name in holdings]
+    found = (takes_more(guest, holdings[guest.name]) for guest in seen)
+    return tuple(reason for reason in found if reason is not None)

@@ -42,6 +42,7 @@ class QemuProcess:
         hugepages: its memory is made of hugepages.
         resident_bytes: what it holds of the host's memory and shares with no program: its own and
             shared memory, but neither mapped files nor hugepages.
+        shared_bytes: what of that it may share with other programs.
         hugetlb_bytes: what it holds of the pools of hugepages.
         locked_bytes: what of its memory is locked or pinned.
         swapped_bytes: what the host swapped out of it.
@@ -52,6 +53,7 @@ class QemuProcess:
     command: Command
     hugepages: bool = False
     resident_bytes: int = 0
+    shared_bytes: int = 0
     hugetlb_bytes: int = 0
     locked_bytes: int = 0
     swapped_bytes: int = 0
@@ -141,6 +143,7 @@ class ProcessTable:
             command=known.command,
             hugepages=known.hugepages or hugetlb > known.command.size_bytes // 2,
             resident_bytes=own + (shared or 0),
+            shared_bytes=shared or 0,
             hugetlb_bytes=hugetlb,
             locked_bytes=max(field_bytes(status, key) or 0 for key in (b"VmLck", b"VmPin")),
             swapped_bytes=field_bytes(status, b"VmSwap") or 0,

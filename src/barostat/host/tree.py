@@ -26,23 +26,22 @@ class Tree:
     def __init__(self, root: Path) -> None:
         self._root = str(root).rstrip("/")
 
-    def data(self, path: str) -> bytes | None:
-        """Read a file, at most a MiB of it; None if that cannot be done."""
+    def data(self, path: str, *, most_bytes: int = LARGEST_BYTES) -> bytes | None:
+        """Read a file, at most so much of it; None if that cannot be done."""
         try:
             number = os.open(f"{self._root}/{path}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             return None
         try:
-            return self._all(number)
+            return self._all(number, most_bytes)
         except OSError:
             return None
         finally:
             os.close(number)
 
-    def _all(self, number: int) -> bytes:
+    def _all(self, number: int, left: int) -> bytes:
         """Read on until nothing more comes: the kernel hands out a long file page by page."""
         parts: list[bytes] = []
-        left = LARGEST_BYTES
         while left > 0 and (part := os.read(number, min(left, 2**16))):
             parts.append(part)
             left -= len(part)
