@@ -125,7 +125,7 @@ class Channel:
 
     def disturbed(self, at_s: float) -> None:
         """Begin a new session if the guest was reset, resumed or migrated since this one began."""
-        if self._wire is not None and self.talk is not None and self.talk.began_s <= at_s:
+        if self._wire is not None and self.talk is not None and self.talk.began_s < at_s:
             self.talk = self._new_talk()
             self._send(protocol.welcome(self.talk.session))
 
