@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from barostat.cli import reach
-from barostat.units import GIB
+from barostat.core.observation import Depth
+from barostat.guest.base import Card
+from barostat.units import GIB, MIB
 
 from .conftest import Run, Shell, assert_refused
 from .played_daemon import PlayedDaemon
@@ -72,6 +74,45 @@ def test_show_tells_settings_in_force_and_as_written(barostat: Shell, folder: Pa
     assert ["minimum", "256", "MiB", "256", "MiB"] in rows
     assert ["maximum", "2048", "MiB", "default"] in rows
     assert "barostat enable db" in barostat("show", "db").out
+
+
+def test_show_says_who_speaks_for_a_vm_and_how_to_see_deeper(
+    barostat: Shell, daemon: PlayedDaemon
+) -> None:
+    assert "deeper: install qemu-guest-agent in it" in barostat("show", "web").out
+    agent = Card(
+        depth=Depth.BALLOON,
+        version="0.1.0",
+        kernel="6.1.0",
+        onlining="online_movable",
+        block_bytes=128 * MIB,
+        swap_bytes=512 * MIB,
+        swap_free_bytes=500 * MIB,
+        committed_bytes=300 * MIB,
+        hook=True,
+        fault="3 bad lines in a minute",
+    )
+    daemon.control.cards = {"web": agent}.get
+
+    out = barostat("show", "web").out
+
+    for line in (
+        "seen: through its balloon driver's statistics; it spoke 0 s ago",
+        "FAULT: a program in it is not heard, or not believed: 3 bad lines in a minute",
+        "program: version 0.1.0, kernel 6.1.0, its hook is called before a shrink",
+        "plugged is: online_movable, in blocks of 128 MiB",
+        "committed: 300 MiB to its programs",
+        "swap: 512 MiB, 500 MiB of it free",
+    ):
+        assert line in out.splitlines()
+
+
+@pytest.mark.usefixtures("daemon")
+def test_list_shows_how_deep_every_vm_is_seen_into(barostat: Shell) -> None:
+    lines = [line.split() for line in barostat("list").out.splitlines()]
+
+    assert lines[0][-1] == "Depth"
+    assert [line[-1] for line in lines[1:3]] == ["balloon", "balloon"]
 
 
 def test_a_change_is_answered_with_before_and_after(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from textual.pilot import Pilot
 
+from barostat.core.observation import Depth
+from barostat.guest.base import Card
+
 from .conftest import World, seen, text
 
 
@@ -181,6 +184,18 @@ async def test_details_tell_all_about_a_vm_and_follow_it(world: World) -> None:
         await seen(pilot, "no daemon runs at /run/test.sock: trying again")
         await pilot.press("q")
         await seen(pilot, "VM▲")
+
+
+async def test_details_say_how_deep_a_vm_is_seen_into(world: World) -> None:
+    agent = Card(depth=Depth.BALLOON, version="0.1.0", onlining="offline", fault="it is silent")
+    world.control.cards = {"web": agent}.get
+    async with world.screen(size=(110, 70)) as pilot:
+        await seen(pilot, "Depth")
+        await on(pilot, "web")
+        await pilot.press("enter")
+        await seen(pilot, "Seen into depth balloon not believed it is silent its version 0.1.0")
+        assert "plugged is offline" in text(pilot)
+        assert "deeper install qemu-guest-agent in it" in text(pilot)
 
 
 async def test_details_of_a_vm_without_settings_say_how_it_gets_them(world: World) -> None:

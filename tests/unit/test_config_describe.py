@@ -12,6 +12,7 @@ from barostat.config.layers import OF_COMMANDS, load
 from barostat.config.numbers import key_of
 from barostat.config.sections import DaemonConfig
 from barostat.core.policy import DemandPolicy, Policy
+from barostat.engine.sampling import Pace
 from barostat.host.policy import HostPolicy
 
 SOURCES = Path(__file__).parent.parent.parent / "src"
@@ -57,6 +58,7 @@ def test_the_numbers_have_the_names_and_defaults_of_what_they_are_for() -> None:
     policies = (
         (config.policy, Policy()),
         (config.demand, DemandPolicy()),
+        (config.lane, Pace()),
         (config.host, HostPolicy()),
     )
     for section, policy in policies:

@@ -1,9 +1,9 @@
-"""`[policy]`, `[demand]` and `[host]`: the numbers that Barostat acts by as people write them.
+"""`[policy]`, `[demand]`, `[lane]` and `[host]`: the numbers that Barostat acts by, as written.
 
 What each means and why it has its default is said where it is used, by `core.policy.Policy`,
-`core.policy.DemandPolicy` and `host.policy.HostPolicy`. The ranges here keep out what cannot be
-meant; within them an operator may do as they like. A key is named like its field, less "_bytes":
-a size says its unit itself.
+`core.policy.DemandPolicy`, `engine.sampling.Pace` and `host.policy.HostPolicy`. The ranges here
+keep out what cannot be meant; within them an operator may do as they like. A key is named like its
+field, less "_bytes": a size says its unit itself.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from barostat.core.allocation import Mode
 from barostat.core.policy import DemandPolicy, DemandSource, Policy
 from barostat.units import GIB, MIB, TIB
 
-__all__ = ["DemandSection", "HostSection", "PolicySection", "key_of"]
+__all__ = ["DemandSection", "HostSection", "LaneSection", "PolicySection", "key_of"]
 
 _DEFAULT: Final = Policy()
 _DEMAND: Final = _DEFAULT.demand
@@ -131,6 +131,17 @@ class PolicySection(_Numbers):
         """Make the numbers that `decide` acts by."""
         numbers = self.numbers(Policy.__dataclass_fields__.keys() - {"demand"})
         return Policy(**numbers | {"mode": Mode(self.mode), "demand": demand.policy()})
+
+
+class LaneSection(_Numbers):
+    """What may be done between two ticks for VMs that cannot wait. A change applies at once."""
+
+    on: bool = True
+    look_s: Annotated[float, Between(0.02, 10, "s")] = 0.1
+    looks_per_s: Annotated[float, Between(1, 10_000)] = 100.0
+    touch_per_s: Annotated[Size, Between(MIB, TIB, "bytes")] = 1 * GIB
+    hurry_s: Annotated[float, Between(0.02, 10, "s")] = 0.1
+    share_ratio: Annotated[float, Between(0.01, 1)] = 0.1
 
 
 class HostSection(_Numbers):

@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from barostat.config.numbers import DemandSection, HostSection, PolicySection
+from barostat.config.numbers import DemandSection, HostSection, LaneSection, PolicySection
 from barostat.config.ranges import AbsolutePath, Between, Blank, Endpoint, List, SocketPath
 from barostat.config.toml_file import FileModel
 
@@ -26,6 +26,7 @@ __all__ = [
     "DemandSection",
     "HistorySection",
     "HostSection",
+    "LaneSection",
     "LibvirtSection",
     "LogSection",
     "PolicySection",
@@ -153,6 +154,7 @@ class DaemonConfig(FileModel):
     host: HostSection = HostSection()
     policy: PolicySection = PolicySection()
     demand: DemandSection = DemandSection()
+    lane: LaneSection = LaneSection()
     libvirt: LibvirtSection = LibvirtSection()
     qmp: QmpSection = QmpSection()
     agent: AgentSection = AgentSection()
