@@ -159,11 +159,12 @@ def read_inside(meminfo: str, vmstat: str | None, pressure: str | None, *, at_s:
     scans = [counted.get("pgscan_kswapd"), counted.get("pgscan_direct")]
     scanned = [pages for pages in scans if pages is not None]
     stalled = re.search(r"^some .*\btotal=(\d+)$", pressure or "", re.MULTILINE | re.ASCII)
+    refaults = counted.get("workingset_refault_file", counted.get("workingset_refault"))
     return Inside(
         at_s=at_s,
         committed_bytes=_kib(meminfo, "Committed_AS"),
         stalled_us=number_in(stalled[1]) if stalled else None,
-        refaulted_bytes=_times(counted.get("workingset_refault_file"), PAGE_BYTES),
+        refaulted_bytes=_times(refaults, PAGE_BYTES),
         scanned_bytes=_times(sum(scanned), PAGE_BYTES) if scanned else None,
     )
 
