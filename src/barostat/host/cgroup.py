@@ -24,6 +24,7 @@ __all__ = [
     "Group",
     "Holdings",
     "MemoryTree",
+    "check_limit",
     "find_group",
     "find_tree",
     "read_group",
@@ -252,6 +253,24 @@ def _limit(tree: Tree, path: str) -> int | None:
     return None if limit is None or limit > UNLIMITED_BYTES else limit
 
 
+def check_limit(group: Group, *, hard: bool) -> None:
+    """See that a group may be limited at all.
+
+    Raises:
+        HostError: others are in it, or its version has no such limit.
+    """
+    if group.shared:
+        raise HostError(
+            f"{group.shared}: a limit would hit them too; nothing was changed",
+            hint="run each VM in a cgroup of its own, as libvirt and systemd-run do",
+        )
+    if group.version is Cgroups.V1 and not hard:
+        raise HostError(
+            "cgroup v1 has no memory.high, and its soft limit stops no one; nothing was changed",
+            hint='boot the host with cgroup v2 alone, or set mode = "hard" in [fence]',
+        )
+
+
 def set_limit(tree: Tree, group: Group, limit_bytes: int | None, *, hard: bool) -> None:
     """Set the limit of a group that is a guest's own; None takes it away.
 
@@ -264,19 +283,8 @@ def set_limit(tree: Tree, group: Group, limit_bytes: int | None, *, hard: bool) 
     Raises:
         HostError: it cannot be set; nothing was changed.
     """
-    if group.shared:
-        raise HostError(
-            f"{group.shared}: a limit would hit them too; nothing was changed",
-            hint="run each VM in a cgroup of its own, as libvirt and systemd-run do",
-        )
+    check_limit(group, hard=hard)
     if group.version is Cgroups.V1:
-        if not hard:
-            raise HostError(
-                "cgroup v1 has no memory.high, and its soft limit stops no one; nothing was "
-                "changed",
-                hint="boot the host with the unified hierarchy (cgroup v2), or set mode = "
-                '"hard" in [fence]',
-            )
         name, text = "memory.limit_in_bytes", "-1"
     else:
         name, text = ("memory.max" if hard else "memory.high"), "max"

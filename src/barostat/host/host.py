@@ -24,8 +24,9 @@ from barostat.host.memory import Memory, read_memory
 from barostat.host.policy import HostPolicy
 from barostat.host.processes import ProcessTable, QemuProcess
 from barostat.host.reserve import ReserveState, outside_bytes, reserve_bytes, watch
+from barostat.host.threads import in_thread, within
 from barostat.host.tree import Tree
-from barostat.host.witness import Witness, WitnessPace, in_thread
+from barostat.host.witness import Witness, WitnessPace
 
 __all__ = ["Host", "HostReport"]
 
@@ -134,15 +135,11 @@ class Host:
         """Read in a thread. One that hangs is waited for again, so there is never more than one."""
         looking = self._looking or in_thread(self._read, name="host")
         self._looking = looking
-        deadline_s = self.policy.deadline_s
-        done, _ = await asyncio.wait({looking}, timeout=deadline_s)
-        if not done:
-            raise HostError(
-                f"reading /proc took longer than {deadline_s:g} s",
-                hint="the host is overloaded, or a process hangs; look for processes in state D",
-            )
-        self._looking = None
-        return looking.result()
+        try:
+            return await within(looking, self.policy.deadline_s, what="reading /proc")
+        finally:
+            if looking.done():
+                self._looking = None
 
     def _read(self) -> _Seen:
         memory = read_memory(self._tree)

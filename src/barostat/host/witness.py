@@ -13,19 +13,17 @@ import asyncio
 import enum
 import logging
 import math
-import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar, assert_never
+from typing import Final, assert_never
 
 from barostat.errors import HostError
 from barostat.host.mappings import RamUse, forget_references, has_own_page_tables, read_ram
+from barostat.host.threads import in_thread
 from barostat.host.tree import Tree
 
-__all__ = ["Touched", "Witness", "WitnessPace", "in_thread"]
-
-T = TypeVar("T")
+__all__ = ["Touched", "Witness", "WitnessPace"]
 
 WINDOW_S: Final = 10.0
 """What is not touched for so long is not hot; over 3 s a guest's hot set was seen within 40 MiB."""
@@ -231,31 +229,3 @@ class Witness:
                     )
             case _:
                 assert_never(look.kind)
-
-
-def in_thread(read: Callable[[], T], *, name: str) -> asyncio.Future[T]:
-    """Run in a thread that nobody waits for at the end: a read of /proc may hang for ever."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: Exception | None) -> None:
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type]
-
-    def run() -> None:
-        result, error = None, None
-        try:
-            result = read()
-        except Exception as failure:  # noqa: BLE001 - raised where the result is waited for
-            error = failure
-        try:
-            loop.call_soon_threadsafe(settle, result, error)
-        except RuntimeError:
-            return  # the loop is closed: nobody waits any more
-
-    threading.Thread(target=run, name=name, daemon=True).start()
-    return future

@@ -113,6 +113,18 @@ class Combined:
         route = self._route(guest)
         return await route.watch.member.hypervisor.devices(route.name)
 
+    async def limit(self, guest: str, limit_bytes: int | None, *, hard: bool) -> bool:
+        """Limit what a guest's QEMU holds; raises as its hypervisor does.
+
+        Returns:
+            False if its hypervisor does not make cgroups; nothing was changed then.
+        """
+        route = self._route(guest)
+        limiter = route.watch.member.limiter
+        if limiter is not None:
+            await limiter.limit(route.name, limit_bytes, hard=hard)
+        return limiter is not None
+
     async def request(self, guest: str, wish: Wish) -> None:
         """Note a wish with the guest's device; raises as its hypervisor does."""
         route = self._route(guest)

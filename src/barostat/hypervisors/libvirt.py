@@ -38,6 +38,7 @@ from barostat.hypervisors.libvirt_link import LibvirtLink
 from barostat.hypervisors.libvirt_look import ask, look_at, silent
 from barostat.hypervisors.libvirt_orders import (
     define,
+    limit_memory,
     powered_off,
     read_metadata,
     read_xml,
@@ -275,6 +276,17 @@ class LibvirtHypervisor:
         except TimeoutError:
             return False
         return True
+
+    async def limit(self, guest: str, limit_bytes: int | None, *, hard: bool) -> None:
+        """Limit what a domain's QEMU holds while it runs; None takes the limit away.
+
+        Raises:
+            RefusedError: libvirt made no cgroup for it, or the limit cannot be set.
+            UnreachableError, DeadlineError, GuestGoneError.
+        """
+        await self._call(
+            guest, partial(limit_memory, name=guest, limit_bytes=limit_bytes, hard=hard)
+        )
 
     def settings_of(self, guest: GuestObservation) -> MemorySettings | None:
         """Say what the metadata of a guest that runs sets, as of the last look.

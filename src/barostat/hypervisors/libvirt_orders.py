@@ -23,6 +23,7 @@ from barostat.units import KIB
 
 __all__ = [
     "define",
+    "limit_memory",
     "powered_off",
     "read_metadata",
     "read_xml",
@@ -52,6 +53,21 @@ def send_wish(line: Line, name: str, wish: Wish) -> None:
                 domain.updateDeviceFlags(plug_element(xml, device, requested_bytes), live)
             case _:
                 assert_never(wish)
+
+
+def limit_memory(line: Line, name: str, limit_bytes: int | None, *, hard: bool) -> None:
+    """Limit what a domain's QEMU holds while it runs; None takes the limit away.
+
+    Libvirt writes it into the cgroup that it made: `memory.max` or, if not hard, `memory.high`.
+
+    Raises:
+        HypervisorError
+    """
+    unlimited = libvirt.VIR_DOMAIN_MEMORY_PARAM_UNLIMITED
+    limit_kib = unlimited if limit_bytes is None else -(-limit_bytes // KIB)
+    key = "hard_limit" if hard else "soft_limit"
+    with line.asking(name) as domain:
+        domain.setMemoryParameters({key: limit_kib}, libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
 
 def read_metadata(line: Line, name: str) -> SettingsFile | None:

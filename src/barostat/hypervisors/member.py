@@ -11,19 +11,31 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 from barostat.config.settings_store import SettingsStore
 from barostat.core.observation import GuestObservation, RunState
 from barostat.errors import DeadlineError, HypervisorError
 from barostat.hypervisors.base import Hypervisor
 
-__all__ = ["Member", "Watch"]
+__all__ = ["Member", "MemoryLimiter", "Watch"]
 
 LOOK_S: Final = 2.0
 """Members give their guests a second to answer, and a connection another."""
 
 _log = logging.getLogger(__name__)
+
+
+class MemoryLimiter(Protocol):
+    """A hypervisor that makes its guests' cgroups."""
+
+    async def limit(self, guest: str, limit_bytes: int | None, *, hard: bool) -> None:
+        """Limit what a guest's QEMU holds; None takes the limit away.
+
+        Raises:
+            HypervisorError
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +47,14 @@ class Member:
         hypervisor: whose guests these are.
         settings: where their settings stand.
         powered_off: names those that are known and do not run; None where nobody can know.
+        limiter: the hypervisor, where it makes its guests' cgroups; None where it does not.
     """
 
     label: str
     hypervisor: Hypervisor
     settings: SettingsStore
     powered_off: Callable[[], Awaitable[Sequence[str]]] | None = None
+    limiter: MemoryLimiter | None = None
 
 
 class Watch:
