@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from barostat.errors import LabError
-from barostat.lab.guests import Accelerator, GuestFiles, GuestSpec, qemu_command
+from barostat.lab.command import qemu_command
+from barostat.lab.guests import Accelerator, GuestFiles, GuestSpec
 from barostat.lab.image import Image
 from barostat.units import MIB
 

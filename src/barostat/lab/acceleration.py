@@ -12,7 +12,8 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from barostat.lab.guests import Accelerator, machine_arguments
+from barostat.lab.command import machine_arguments
+from barostat.lab.guests import Accelerator
 from barostat.lab.image import Image
 from barostat.lab.packages import Progress
 

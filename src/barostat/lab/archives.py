@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 from barostat.errors import LabError
 from barostat.lab.packages import Progress, run_apt
 
-__all__ = ["asking_apt", "newest_first", "unpacked"]
+__all__ = ["asking_apt", "newest_first", "unpack", "unpacked"]
 
 UNPACK_TIMEOUT_S: Final = 120
 _DIGITS: Final = re.compile(r"(\d+)")
@@ -43,7 +43,7 @@ def unpacked(package: str, folder: Path, *, progress: Progress) -> Path:
         work = Path(work_name)
         asking_apt(lambda: run_apt(["apt-get", "download", package], cwd=work))
         [archive] = work.glob("*.deb")
-        _unpack(archive, work / "tree")
+        unpack(archive, work / "tree")
         target = folder / archive.stem
         try:
             (work / "tree").rename(target)
@@ -81,7 +81,12 @@ def asking_apt(question: Callable[[], _T], *, root: bool | None = None) -> _T:
     return question()
 
 
-def _unpack(archive: Path, tree: Path) -> None:
+def unpack(archive: Path, tree: Path) -> None:
+    """Unpack a package's files into a folder, over what is there.
+
+    Raises:
+        LabError: it cannot be unpacked.
+    """
     command = ["dpkg-deb", "-x", str(archive), str(tree)]
     try:
         subprocess.run(command, check=True, capture_output=True, timeout=UNPACK_TIMEOUT_S)

@@ -13,9 +13,12 @@ from typing import Any, Final
 
 from barostat.errors import LabError
 from barostat.hypervisors.plugging import BLOCK_BYTES
+from barostat.lab.command import COMMAND_LINE, CPU
 from barostat.lab.guests import (
-    COMMAND_LINE,
-    CPU,
+    AGENT_PORT,
+    CONTROL_PORT,
+    QGA_PORT,
+    SHELL_PORT,
     Accelerator,
     GuestFiles,
     GuestSpec,
@@ -51,10 +54,7 @@ DOMAIN: Final = """\
 {disks}
     <controller type="usb" model="none"/>
     <serial type="file"><source path="{console}"/></serial>
-    <channel type="unix">
-      <source mode="bind" path="{port}"/>
-      <target type="virtio" name="org.barostat.lab.0"/>
-    </channel>
+{channels}
 {plug}
     <memballoon model="virtio" autodeflate="on" freePageReporting="off">
       <stats period="1"/>
@@ -70,6 +70,12 @@ DISK: Final = """\
       <target dev="{target}" bus="virtio"/>
       {readonly}<serial>{serial}</serial>
     </disk>"""
+
+CHANNEL: Final = """\
+    <channel type="unix">
+      <source mode="bind" path="{path}"/>
+      <target type="virtio" name="{name}"/>
+    </channel>"""
 
 PLUG: Final = """\
     <memory model="virtio-mem">
@@ -89,6 +95,8 @@ def domain_xml(
     disks = [_disk(files.data, "data", "vda", read_only=True)]
     if spec.swap_bytes:
         disks.append(_disk(files.swap, "swap", "vdb", read_only=False))
+    if image.disk is not None:
+        disks.append(_disk(image.disk, "userland", "vdc", read_only=True))
     plug = PLUG.format(region=spec.region_bytes // KIB, block=BLOCK_BYTES // KIB)
     return DOMAIN.format(
         kind="kvm" if accelerator is Accelerator.KVM else "qemu",
@@ -100,9 +108,17 @@ def domain_xml(
         cpu=_cpu(spec, accelerator),
         disks="\n".join(disks),
         console=_text(files.console),
-        port=_text(files.port),
+        channels=_channels(files, userland=image.disk is not None),
         plug=plug if spec.region_bytes else "",
     )
+
+
+def _channels(files: GuestFiles, *, userland: bool) -> str:
+    """Write the virtio-serial ports."""
+    ports = [(files.port, CONTROL_PORT), (files.agent, AGENT_PORT)]
+    if userland:
+        ports += [(files.qga, QGA_PORT), (files.shell, SHELL_PORT)]
+    return "\n".join(CHANNEL.format(path=_text(path), name=name) for path, name in ports)
 
 
 def _text(value: object) -> str:

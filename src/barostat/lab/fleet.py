@@ -19,14 +19,16 @@ from typing import Final, Self
 
 from barostat.errors import LabError, first_fault
 from barostat.lab.acceleration import choose_accelerator
+from barostat.lab.command import qemu_command
 from barostat.lab.disks import make_data_disk
 from barostat.lab.domains import Domain, domain_xml
-from barostat.lab.guests import DATA_DISK, Accelerator, GuestFiles, GuestSpec, qemu_command
+from barostat.lab.guests import DATA_DISK, Accelerator, GuestFiles, GuestSpec
 from barostat.lab.image import Image, ensure_image
 from barostat.lab.libvirtd import PrivateLibvirtd
 from barostat.lab.machine import LabGuest, Machine
 from barostat.lab.packages import Progress, ensure_packages, missing_libvirt_packages
 from barostat.lab.qemu import QemuProcess
+from barostat.lab.userland import ensure_userland
 from barostat.units import GIB
 
 __all__ = ["DATA_DISK_BYTES", "Kit", "Lab", "ensure_kit"]
@@ -40,13 +42,29 @@ BOOTS_AT_ONCE: Final = 2 * (os.cpu_count() or 1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kit:
-    """What guests are booted with."""
+    """What guests are booted with; `userland` is the image of those that have one."""
 
     image: Image
     accelerator: Accelerator
+    userland: Image | None = None
+
+    def image_of(self, spec: GuestSpec) -> Image:
+        """Say what a guest boots.
+
+        Raises:
+            LabError: it is to have a userland, and this kit has none.
+        """
+        if not spec.userland:
+            return self.image
+        if self.userland is None:
+            raise LabError(
+                f'guest "{spec.name}" is to have a userland, and there is no image of one',
+                hint="get the kit by `ensure_kit(userland=True)`; nothing was started",
+            )
+        return self.userland
 
 
-def ensure_kit(*, progress: Progress, libvirt: bool = False) -> Kit:
+def ensure_kit(*, progress: Progress, libvirt: bool = False, userland: bool = False) -> Kit:
     """Get all that guests need: packages, kernel, image, and the accelerator that works here.
 
     Blocks for a minute the first time, for milliseconds later.
@@ -54,6 +72,7 @@ def ensure_kit(*, progress: Progress, libvirt: bool = False) -> Kit:
     Args:
         progress: is told what happens.
         libvirt: also what a libvirtd of the lab needs.
+        userland: also the image with a userland.
 
     Raises:
         MissingPackagesError: packages are missing and we may not install them.
@@ -67,7 +86,11 @@ def ensure_kit(*, progress: Progress, libvirt: bool = False) -> Kit:
     if libvirt:
         ensure_packages(progress=progress, missing=missing_libvirt_packages())
     image = ensure_image(progress=progress)
-    return Kit(image=image, accelerator=choose_accelerator(image, progress=progress))
+    return Kit(
+        image=image,
+        accelerator=choose_accelerator(image, progress=progress),
+        userland=ensure_userland(progress=progress) if userland else None,
+    )
 
 
 class Lab:
@@ -149,10 +172,15 @@ class Lab:
         return guest
 
     def _machine(self, spec: GuestSpec, files: GuestFiles) -> Machine:
-        image, accelerator = self.kit.image, self.kit.accelerator
+        image, accelerator = self.kit.image_of(spec), self.kit.accelerator
         if self.libvirtd is None:
             command = qemu_command(spec, files, image=image, accelerator=accelerator)
             return QemuProcess(command, files=files)
+        if spec.forwards:
+            raise LabError(
+                f'no port of the host can lead into guest "{spec.name}", a domain of libvirt',
+                hint="the lab's libvirtd has a network of its own; boot the guest as bare QEMU",
+            )
         xml = domain_xml(spec, files, image=image, accelerator=accelerator)
         return Domain(xml, files=files, libvirtd=self.libvirtd)
 

@@ -15,10 +15,11 @@ from typing import Final
 from barostat.config.settings_file import write_settings
 from barostat.errors import LabError, UnknownGuestError
 from barostat.lab import monitor
+from barostat.lab.command import qemu_command
 from barostat.lab.consoles import died
 from barostat.lab.disks import make_data_disk, make_swap_disk
 from barostat.lab.fleet import DATA_DISK_BYTES, Kit
-from barostat.lab.guests import DATA_DISK, GuestFiles, GuestSpec, qemu_command
+from barostat.lab.guests import DATA_DISK, GuestFiles, GuestSpec
 from barostat.lab.kept import (
     KeptGuest,
     KeptLab,
@@ -85,7 +86,7 @@ async def _start(spec: GuestSpec, files: GuestFiles, kit: Kit) -> ProcessIdentit
     files.check()
     if spec.swap_bytes:
         make_swap_disk(files.swap, size_bytes=spec.swap_bytes)
-    command = qemu_command(spec, files, image=kit.image, accelerator=kit.accelerator)
+    command = qemu_command(spec, files, image=kit.image_of(spec), accelerator=kit.accelerator)
     with files.log.open("wb") as log:
         starter = await asyncio.create_subprocess_exec(
             *(*command, "-daemonize", "-pidfile", str(files.pid)),

@@ -8,14 +8,16 @@ of libvirt; the guest inside is the same.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from barostat.errors import GuestDiedError, LabError
 from barostat.lab.consoles import died
 from barostat.lab.disks import make_swap_disk
+from barostat.lab.forwards import LOOPBACK, open_forward
 from barostat.lab.guests import GuestFiles, GuestSpec
+from barostat.lab.shell import GRACE_S, GuestShell, Ran
 from barostat.lab.witness import ControlPort, Witness
 
 __all__ = ["LabGuest", "Machine"]
@@ -78,6 +80,8 @@ class LabGuest:
         self.spec, self.files = spec, files
         self._machine = machine
         self._port: ControlPort | None = None
+        self._shell: GuestShell | None = None
+        self._forwards: dict[int, int] = {}
         self._stopped = False
         self._death: GuestDiedError | None = None
 
@@ -102,7 +106,7 @@ class LabGuest:
         return self.files.qmp
 
     async def start(self) -> None:
-        """Start it and connect to the workload's port; the guest boots from here on.
+        """Start it and connect to its ports; the guest boots from here on.
 
         Raises:
             LabError: it cannot be run, or the folder's path is too long for a socket.
@@ -113,6 +117,10 @@ class LabGuest:
             make_swap_disk(self.files.swap, size_bytes=self.spec.swap_bytes)
         await self._machine.start()
         self._port = await self._in_time(self._connect(), "open its control port", BOOT_TIMEOUT_S)
+        if self.spec.userland:
+            self._shell = await GuestShell.connect(self.files.shell)
+        for port in self.spec.forwards:
+            self._forwards[port] = await open_forward(self._machine.qmp, port)
 
     async def _connect(self) -> ControlPort:
         while True:
@@ -150,6 +158,42 @@ class LabGuest:
             GuestDiedError, LabError: the guest ended or does not answer.
         """
         return await self._tell(f"cache {size_bytes}")
+
+    async def ping(self) -> Witness:
+        """Have the workload report now.
+
+        Raises:
+            GuestDiedError, LabError: the guest ended or does not answer.
+        """
+        return await self._tell("ping")
+
+    async def run(self, argv: Sequence[str], *, timeout_s: float) -> Ran:
+        """Run a command in the guest's userland and say how it ended. What runs on, goes on.
+
+        Raises:
+            GuestDiedError: the guest ended.
+            LabError: the command did not end in time and was killed, or there is no userland.
+        """
+        if self._shell is None:
+            raise LabError(
+                f'guest "{self.spec.name}" has no userland to run `{argv[0]}` in',
+                hint="boot it with `userland=True`",
+            )
+        ran = self._shell.run(argv, timeout_s=timeout_s)
+        return await self._in_time(ran, f"run `{argv[0]}`", timeout_s + 2 * GRACE_S)
+
+    def forward(self, port: int) -> tuple[str, int]:
+        """Say which address of the host leads to a port of the guest.
+
+        Raises:
+            LabError: the port is not forwarded.
+        """
+        if port not in self._forwards:
+            raise LabError(
+                f'no port of the host leads to port {port} of guest "{self.spec.name}"',
+                hint="name it in the `forwards` of the guest's GuestSpec",
+            )
+        return LOOPBACK, self._forwards[port]
 
     async def wait_held(self, *, timeout_s: float = ANSWER_TIMEOUT_S) -> Witness:
         """Wait until the workload holds what it was told to.
@@ -203,8 +247,9 @@ class LabGuest:
             LabError: it cannot be ended.
         """
         self._stopped = True
-        if self._port is not None:
-            self._port.close()
+        for port in (self._port, self._shell):
+            if port is not None:
+                port.close()
         try:
             await self._machine.stop()
         finally:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +23,7 @@ __all__ = [
     "find_command",
     "missing_libvirt_packages",
     "missing_packages",
+    "missing_userland_packages",
 ]
 
 Progress = Callable[[str], None]
@@ -45,6 +46,9 @@ LIBVIRT_COMMANDS: Final = {
 }
 """The same for guests that libvirt runs. The first brings QEMU's driver and libvirt's users."""
 
+USERLAND_COMMANDS: Final = {"mke2fs": "e2fsprogs"}
+"""The same for guests with a userland. Debian has it from the start, small containers do not."""
+
 STATIC_LIBC: Final = (Path("/usr/lib/x86_64-linux-gnu/libc.a"), "libc6-dev")
 """The guest has no shared libraries: its one program is linked statically."""
 
@@ -66,7 +70,22 @@ def missing_libvirt_packages(
     Args:
         which: finds a command's path; the tests have their own.
     """
-    missing = (package for command, package in LIBVIRT_COMMANDS.items() if which(command) is None)
+    return _missing(LIBVIRT_COMMANDS, which)
+
+
+def missing_userland_packages(
+    *, which: Callable[[str], str | None] = find_command
+) -> tuple[str, ...]:
+    """Name the Debian packages that the image with a userland needs and the machine lacks.
+
+    Args:
+        which: finds a command's path; the tests have their own.
+    """
+    return _missing(USERLAND_COMMANDS, which)
+
+
+def _missing(commands: Mapping[str, str], which: Callable[[str], str | None]) -> tuple[str, ...]:
+    missing = (package for command, package in commands.items() if which(command) is None)
     return tuple(dict.fromkeys(missing))
 
 
@@ -81,10 +100,8 @@ def missing_packages(
         which: finds a command's path; the tests have their own.
         static_libc: the archive that a static link needs.
     """
-    missing = [package for command, package in COMMANDS.items() if which(command) is None]
-    if not static_libc.exists():
-        missing.append(STATIC_LIBC[1])
-    return tuple(missing)
+    missing = _missing(COMMANDS, which)
+    return missing if static_libc.exists() else (*missing, STATIC_LIBC[1])
 
 
 def ensure_packages(
