@@ -14,6 +14,7 @@ from barostat.core.cooperation import Verdict
 from barostat.core.decide import Decision, GuestDecision, State, decide
 from barostat.core.moves import Line
 from barostat.core.observation import (
+    Depth,
     Devices,
     GuestObservation,
     HostObservation,
@@ -25,7 +26,7 @@ from barostat.core.observation import (
 from barostat.core.policy import Policy
 from barostat.core.reasons import Reason, ReasonCode
 from barostat.core.settings import MemorySettings
-from barostat.core.statistics import Statistics
+from barostat.core.statistics import Inside, Statistics
 from barostat.units import MIB
 
 KERNEL_MIB = 64
@@ -92,6 +93,18 @@ def guest(
         statistics_at_s=at,
         disturbed_at_s=disturbed,
     )
+
+
+def heard(
+    seen: GuestObservation,
+    *,
+    by: Depth = Depth.AGENT,
+    at: float | None = None,
+    **said: int,
+) -> GuestObservation:
+    """The same guest, of which a program in it said something: bytes, or microseconds."""
+    inside = Inside(at_s=seen.statistics_at_s if at is None else at, **said)
+    return replace(seen, inside=inside, heard_by=by)
 
 
 def settings(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from tests.unit.builders import POLICY, Host, devices, guest, line, of, settings, statistics
+from tests.unit.builders import POLICY, Host, devices, guest, heard, line, of, settings, statistics
 
 from barostat.core.decide import Decision
 from barostat.core.ledger import Ledger
-from barostat.core.moves import MoveKind
-from barostat.core.observation import Devices, GuestObservation, Reservation, RunState
+from barostat.core.moves import Move, MoveKind
+from barostat.core.observation import Depth, Devices, GuestObservation, Reservation, RunState
 from barostat.core.plan import plan
+from barostat.core.policy import DemandPolicy, Policy
 from barostat.core.reasons import ReasonCode, because
 from barostat.core.statistics import Statistics
 from barostat.units import MIB
@@ -191,6 +192,49 @@ def memory_that_never_came_online_is_not_demand() -> bool:
     dark = Statistics(total_bytes=100 * MIB, available_bytes=60 * MIB)
     decision = Host().tick(guest(says=dark))
     return (of(decision).demand_bytes or PLENTY) < 300 * MIB
+
+
+# What a program in the guest says.
+
+
+def a_container_at_its_own_limit_is_not_given_more() -> bool:
+    host = Host()
+    host.tick(heard(guest(at=100), stalled_us=0, scanned_bytes=0), at=100)
+    waited = heard(guest(at=101), stalled_us=500_000, scanned_bytes=0)
+    return MoveKind.GROW not in kinds(host.tick(waited, at=101))
+
+
+def nothing_is_trickled_from_a_guest_that_just_waited_for_memory() -> bool:
+    host = Host(settings={"web": settings(maximum=1024)})
+    for at in range(100, 140):
+        waited_us = 500_000 if at > 100 else 0
+        seen = guest(used=300, at=at, disturbed=95)
+        seen = heard(seen, stalled_us=waited_us, scanned_bytes=at * MIB)
+        if MoveKind.SHRINK in kinds(host.tick(seen, at=at)):
+            return False
+    return True
+
+
+def trimmed_for(seconds: int, has: Devices, *, by: Depth = Depth.AGENT, used: int) -> list[Move]:
+    """What is decided of a guest that never waits for memory, and gives what it is asked."""
+    policy = Policy(demand=DemandPolicy(trim=True))
+    host, moves = Host(policy=policy, settings={"web": settings(64)}), list[Move]()
+    for at in range(100, 100 + seconds):
+        seen = heard(guest(used=used, at=at, has=has), by=by, stalled_us=0, scanned_bytes=0)
+        for move in host.tick(seen, at=at).moves:
+            has = devices(balloon=1024 - move.to_bytes // MIB)
+            moves.append(move)
+    return moves
+
+
+def a_guest_that_cannot_say_at_once_that_it_waits_is_not_trimmed() -> bool:
+    moves = trimmed_for(100, devices(balloon=400), by=Depth.QGA, used=500)
+    return MoveKind.SHRINK not in [move.kind for move in moves]
+
+
+def a_guest_is_not_trimmed_into_what_its_kernel_needs() -> bool:
+    moves = trimmed_for(120, devices(balloon=784), used=150)
+    return all(move.to_bytes >= 232 * MIB for move in moves)
 
 
 # Doubt means hold.

@@ -5,17 +5,12 @@ from dataclasses import replace
 import pytest
 from tests.unit.builders import KERNEL_MIB, POLICY, devices, guest, statistics
 
-from barostat.core.demand import (
-    DemandState,
-    available_bytes,
-    buffered_bytes,
-    estimate,
-    lately_bytes,
-)
+from barostat.core.demand import DemandState, estimate
 from barostat.core.observation import Devices, GuestObservation
 from barostat.core.sizes import measure
 from barostat.core.statistics import Statistics
 from barostat.core.usage import balloon_floor_bytes
+from barostat.core.wants import available_bytes, buffered_bytes, wanted_bytes
 from barostat.units import MIB
 
 # When it is looked at, the balloon then, and the balloon when the guest spoke: between two looks.
@@ -23,10 +18,17 @@ INFLATING = ((100, 0, 0), (101, 200, 150), (102, 400, 210), (103, 400, 400))
 DEFLATING = ((100, 500, 500), (101, 250, 400), (102, 0, 150), (103, 0, 0))
 
 
+def estimated(
+    state: DemandState | None, seen: GuestObservation, *, tight: bool = False
+) -> DemandState | None:
+    sizes = measure(seen.devices)
+    return estimate(state, seen, sizes, settings=None, tight=tight, policy=POLICY)
+
+
 def after(*looks: GuestObservation, tight: bool = False) -> DemandState:
     state = None
     for seen in looks:
-        state = estimate(state, seen, measure(seen.devices), tight=tight, policy=POLICY)
+        state = estimated(state, seen, tight=tight)
     assert state is not None
     return state
 
@@ -36,8 +38,7 @@ def saying(has: Devices, used: int, at: float, **figures: int | None) -> GuestOb
 
 
 def want_mib(state: DemandState, *, buffer: int = 20) -> int:
-    now = buffered_bytes(state, buffer_percent=buffer, policy=POLICY)
-    return max(now, lately_bytes(state, buffer_percent=buffer, policy=POLICY)) // MIB
+    return wanted_bytes(state, buffer_percent=buffer, policy=POLICY) // MIB
 
 
 def test_demand_is_what_is_used_and_what_the_kernel_keeps() -> None:
@@ -47,7 +48,7 @@ def test_demand_is_what_is_used_and_what_the_kernel_keeps() -> None:
 def test_a_guest_that_never_spoke_has_no_demand() -> None:
     silent = replace(guest(), statistics=None)
 
-    assert estimate(None, silent, measure(silent.devices), tight=False, policy=POLICY) is None
+    assert estimated(None, silent) is None
 
 
 def test_a_guest_that_says_nothing_new_keeps_its_estimate() -> None:
@@ -56,8 +57,7 @@ def test_a_guest_that_says_nothing_new_keeps_its_estimate() -> None:
     silent = replace(guest(at=101), statistics=None)
 
     for seen in (again, silent):
-        sizes = measure(seen.devices)
-        assert estimate(first, seen, sizes, tight=False, policy=POLICY) is first
+        assert estimated(first, seen) is first
 
 
 def test_demand_does_not_rise_when_the_page_cache_fills() -> None:

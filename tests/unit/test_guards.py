@@ -164,6 +164,30 @@ GUARDS = [
         scenarios.a_guest_whose_balloon_does_not_give_way_is_not_made_to_page,
     ),
     Guard(
+        "a container's limit is no reason to give its guest more",
+        f"{CORE}.stalls._short_itself",
+        given(True),
+        scenarios.a_container_at_its_own_limit_is_not_given_more,
+    ),
+    Guard(
+        "what a guest that waits has idle is left in it",
+        f"{CORE}.taking._held_until_s",
+        given(0.0),
+        scenarios.nothing_is_trickled_from_a_guest_that_just_waited_for_memory,
+    ),
+    Guard(
+        "only a guest whose agent is heard is trimmed",
+        f"{CORE}.trimming._heard",
+        given(True),
+        scenarios.a_guest_that_cannot_say_at_once_that_it_waits_is_not_trimmed,
+    ),
+    Guard(
+        "trimming keeps clear of what hurts",
+        f"{CORE}.trimming._least_bytes",
+        given(0),
+        scenarios.a_guest_is_not_trimmed_into_what_its_kernel_needs,
+    ),
+    Guard(
         "the kernel's share is bounded",
         f"{CORE}.demand.hidden_bytes",
         lambda sizes, now: sizes.actual_bytes + sizes.inside_bytes - now.total_bytes,

@@ -99,7 +99,7 @@ def assess(
     """
     sizes = measure(guest.devices)
     kept = remembered(guest, sizes, previous, now_s=now_s)
-    demand = estimate(kept.demand, guest, sizes, tight=tight, policy=policy)
+    demand = estimate(kept.demand, guest, sizes, settings=settings, tight=tight, policy=policy)
     before = kept.with_demand(demand)
     pinned = _pinned(guest, settings, settings_fault, unfit, now_s=now_s, held=held, policy=policy)
     if settings is None or demand is None or pinned is not None:

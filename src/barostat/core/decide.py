@@ -21,7 +21,7 @@ from barostat.core.ledger import Ledger, held_bytes
 from barostat.core.moves import Line, Move, MoveKind
 from barostat.core.observation import GuestObservation, RunState, Snapshot
 from barostat.core.plan import plan
-from barostat.core.policy import Policy
+from barostat.core.policy import DemandSource, Policy
 from barostat.core.pressure import Status, pressure_ratio, status_of
 from barostat.core.reasons import Reason, ReasonCode, because
 from barostat.core.settings import MemorySettings
@@ -219,6 +219,7 @@ def _guest_decision(
         status=_status(needed, assigned, settings),
         move=move,
         reasons=item.holds if move is None else move.reasons,
+        source=DemandSource.USED if demand is None else demand.source,
     )
 
 

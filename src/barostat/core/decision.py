@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from barostat.core.allocation import Tier
 from barostat.core.guest_state import GuestState
 from barostat.core.moves import Move
+from barostat.core.policy import DemandSource
 from barostat.core.pressure import Status
 from barostat.core.reasons import Reason
 
@@ -46,6 +47,7 @@ class GuestDecision:
         promised_bytes: what the ledger counts for it after this decision.
         pressure: demand over assigned.
         available_bytes: what its kernel says it could give without paging.
+        source: what its demand is made of.
         move: what is asked of it now, if anything.
         reasons: why, for a move or for none.
     """
@@ -63,6 +65,7 @@ class GuestDecision:
     status: Status
     move: Move | None
     reasons: tuple[Reason, ...]
+    source: DemandSource = DemandSource.USED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

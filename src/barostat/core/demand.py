@@ -9,73 +9,46 @@ the guest's assigned size (so that demand = assigned means "exactly enough"):
     kernel    = assigned - total: what the guest's kernel keeps for itself and never shows
     returning = swapped-out pages that came back within a minute, or that left while the guest was
                 short and have not had a minute to come back
-    refaulted = file pages read back by major faults within a minute, at most the page cache
+    refaulted = file pages read back within a minute, at most the page cache: those that a program
+                in the guest counts, else those that major faults let guess
+
+With `source = "committed"` demand is what the guest's programs were promised and its kernel's
+floor, as Hyper-V has it: never less than the above, never more than the guest may have.
 
 It is known at once, both ways. Slowness belongs to `recent_bytes`, which rises with demand and
-falls with a half-life, and to `growth_bytes_per_s`: what a guest should have is made of these.
-Everything here is a guest's own word: a counter that it leaves out for once neither looks like
-another boot nor, when it is back, like a burst of paging.
+falls with a half-life, and to `growth_bytes_per_s`: what a guest should have is made of these
+(`wants`). Everything here is a guest's own word: a counter that it leaves out for once neither
+looks like another boot nor, when it is back, like a burst of paging.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import replace
 
+from barostat.core.adaptive import tuned
+from barostat.core.demand_state import DemandState
+from barostat.core.growth import Marks, risen
 from barostat.core.observation import GuestObservation
-from barostat.core.policy import Policy
+from barostat.core.policy import DemandSource, Policy
+from barostat.core.settings import MemorySettings
 from barostat.core.sizes import Sizes
-from barostat.core.statistics import Statistics
+from barostat.core.stalls import Stalls, begun, measured
+from barostat.core.statistics import Inside, Statistics
+from barostat.core.trimming import Trim, trimmed
 from barostat.core.usage import (
+    committed_demand_bytes,
     counters_fell,
     hidden_bytes,
     in_distress,
     restarted,
-    returning_bytes,
     used_bytes,
     with_last_known,
 )
+from barostat.core.volumes import Volumes, moved
+from barostat.core.wants import wanted_bytes
 
-__all__ = ["DemandState", "available_bytes", "buffered_bytes", "estimate", "lately_bytes"]
-
-PAGE_BYTES: Final = 4096
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemandState:
-    """A guest's demand as of its newest statistics, and what the next estimate needs.
-
-    Attributes:
-        at_s: when the statistics were new.
-        statistics: those; figures left out are as last known.
-        sizes: its devices as seen with them.
-        assigned_before_bytes: what it had at the look before: it may have spoken at any moment
-            since then.
-        demand_bytes: what the guest needs, in terms of its assigned size.
-        recent_bytes: the highest recent demand, falling with a half-life.
-        used_bytes: what it uses that cannot be dropped, as far as is known while it is resized.
-        kernel_bytes: what the guest's kernel keeps, last measured with its devices at rest.
-        rising_bytes_per_s: how fast demand has grown since the look before.
-        growth_bytes_per_s: the fastest recent growth, falling with a half-life.
-        returned_bytes, paged_out_bytes, refaulted_bytes: volumes of about the last minute.
-        distressed: it pages and has next to nothing available: more is needed than can be seen.
-    """
-
-    at_s: float
-    statistics: Statistics
-    sizes: Sizes
-    assigned_before_bytes: int
-    demand_bytes: int
-    recent_bytes: int
-    used_bytes: int
-    kernel_bytes: int
-    rising_bytes_per_s: float = 0.0
-    growth_bytes_per_s: float = 0.0
-    returned_bytes: float = 0.0
-    paged_out_bytes: float = 0.0
-    refaulted_bytes: float = 0.0
-    distressed: bool = False
+__all__ = ["DemandState", "estimate"]
 
 
 def estimate(
@@ -83,6 +56,7 @@ def estimate(
     guest: GuestObservation,
     sizes: Sizes,
     *,
+    settings: MemorySettings | None,
     tight: bool,
     policy: Policy,
 ) -> DemandState | None:
@@ -93,6 +67,7 @@ def estimate(
             reset.
         guest: as seen now.
         sizes: its devices, measured.
+        settings: what its operator wants, None if nothing was said.
         tight: memory is short on the host, so a fallen demand is forgotten sooner.
         policy: half-lives and thresholds.
 
@@ -103,57 +78,74 @@ def estimate(
     if now is None:
         return previous
     if previous is None:
-        return _first(guest.statistics_at_s, sizes, now)
-    at_s = guest.statistics_at_s
-    if at_s <= previous.at_s:
+        return _first(guest, sizes, now, settings=settings, policy=policy)
+    if guest.statistics_at_s <= previous.at_s:
         return previous
-    before = previous.statistics
-    if counters_fell(before, now):
-        now = with_last_known(before, now)
-        if restarted(before, now):
-            return _first(at_s, sizes, now)
+    if counters_fell(previous.statistics, now):
+        if restarted(previous.statistics, now):
+            return _first(guest, sizes, now, settings=settings, policy=policy)
+        now = with_last_known(previous.statistics, now)
     half_life_s = policy.tight_half_life_s if tight else policy.half_life_s
-    return _next(previous, at_s, sizes, now, half_life_s=half_life_s, policy=policy)
+    state = _next(
+        previous, guest, sizes, now, settings=settings, half_life_s=half_life_s, policy=policy
+    )
+    if policy.demand.adaptive or policy.demand.trim:
+        return _learned(previous, state, guest, settings=settings, policy=policy)
+    return state
 
 
-def _first(at_s: float, sizes: Sizes, now: Statistics) -> DemandState:
+def _first(
+    guest: GuestObservation,
+    sizes: Sizes,
+    now: Statistics,
+    *,
+    settings: MemorySettings | None,
+    policy: Policy,
+) -> DemandState:
+    at_s, assigned, inside = guest.statistics_at_s, sizes.actual_bytes, guest.inside
     used, kernel = used_bytes(now, sizes.inside_bytes), hidden_bytes(sizes, now)
+    demand, source = used + kernel, DemandSource.USED
+    if inside is not None:
+        demand, source = _by_source(demand, inside, sizes, settings, policy)
     return DemandState(
         at_s=at_s,
         statistics=now,
         sizes=sizes,
-        assigned_before_bytes=sizes.actual_bytes,
-        demand_bytes=used + kernel,
-        recent_bytes=used + kernel,
+        assigned_before_bytes=assigned,
+        demand_bytes=demand,
+        recent_bytes=demand,
         used_bytes=used,
         kernel_bytes=kernel,
+        marks=Marks.at(at_s, demand),
+        source=source,
+        inside=inside,
+        stalls=None if inside is None else begun(inside, now, assigned_bytes=assigned),
+        tuning=tuned(None, at_s, short=False, policy=policy),
+        trim=Trim(at_s, demand) if policy.demand.trim else None,
     )
 
 
 def _next(
     previous: DemandState,
-    at_s: float,
+    guest: GuestObservation,
     sizes: Sizes,
     now: Statistics,
     *,
+    settings: MemorySettings | None,
     half_life_s: float,
     policy: Policy,
 ) -> DemandState:
-    before, elapsed_s = previous.statistics, at_s - previous.at_s
-    swapped_in = max(0, now.swap_in_bytes - before.swap_in_bytes)
-    swapped_out = now.swap_out_bytes - before.swap_out_bytes
-    read_back = (now.major_faults - before.major_faults) * PAGE_BYTES
-    fade = math.exp(-elapsed_s / policy.minute_s)
-    returned = previous.returned_bytes * fade + swapped_in
-    paged_out = previous.paged_out_bytes * fade + swapped_out
-    refaulted = previous.refaulted_bytes * fade + max(0, read_back - swapped_in)
-
+    at_s, inside = guest.statistics_at_s, guest.inside
+    elapsed_s = at_s - previous.at_s
+    volumes = moved(previous, now, inside, elapsed_s, policy)
     used, kernel = _consistent_used(previous, sizes, now), _kernel_bytes(previous, sizes, now)
-    returning = returning_bytes(now, returned, paged_out, arriving_bytes=swapped_in)
-    demand = used + kernel + returning + min(now.disk_caches_bytes or 0, int(refaulted))
-    rising = max(0, demand - previous.demand_bytes) / max(elapsed_s, policy.tick_s / 2)
+    demand, source = used + kernel + volumes.outside_bytes(now), DemandSource.USED
+    if inside is not None:
+        demand, source = _by_source(demand, inside, sizes, settings, policy)
+    rising, marks = _rising(previous, at_s, demand, source, policy)
     remembered = previous.growth_bytes_per_s * math.exp2(-elapsed_s / policy.growth_half_life_s)
     fallen = max(0, previous.recent_bytes - demand) * math.exp2(-elapsed_s / half_life_s)
+    stalls = None if inside is None else _stalls(previous, inside, sizes, now, policy)
     return DemandState(
         at_s=at_s,
         statistics=now,
@@ -165,17 +157,93 @@ def _next(
         kernel_bytes=kernel,
         rising_bytes_per_s=rising,
         growth_bytes_per_s=max(rising, remembered),
-        returned_bytes=returned,
-        paged_out_bytes=paged_out,
-        refaulted_bytes=refaulted,
-        distressed=in_distress(
-            before,
-            now,
-            inside_bytes=sizes.inside_bytes,
-            swap_bytes=swapped_in + swapped_out,
-            short_ratio=policy.distress_ratio,
-        ),
+        returned_bytes=volumes.returned_bytes,
+        paged_out_bytes=volumes.paged_out_bytes,
+        refaulted_bytes=volumes.refaulted_bytes,
+        distressed=_distressed(previous.statistics, now, sizes, volumes, policy),
+        marks=marks,
+        source=source,
+        inside=inside,
+        stalls=stalls,
+        harmed_at_s=at_s if stalls is not None and stalls.harmed else previous.harmed_at_s,
     )
+
+
+def _stalls(
+    previous: DemandState, inside: Inside, sizes: Sizes, now: Statistics, policy: Policy
+) -> Stalls | None:
+    """Bring up to date how long the guest waits for memory."""
+    if previous.stalls is None or previous.inside is None:
+        return begun(inside, now, assigned_bytes=sizes.actual_bytes)
+    if inside.at_s <= previous.inside.at_s:
+        return previous.stalls
+    return measured(previous.stalls, inside, now, assigned_bytes=sizes.actual_bytes, policy=policy)
+
+
+def _distressed(
+    before: Statistics, now: Statistics, sizes: Sizes, volumes: Volumes, policy: Policy
+) -> bool:
+    return in_distress(
+        before,
+        now,
+        inside_bytes=sizes.inside_bytes,
+        swap_bytes=volumes.swapped_bytes,
+        short_ratio=policy.distress_ratio,
+    )
+
+
+def _by_source(
+    used: int, inside: Inside, sizes: Sizes, settings: MemorySettings | None, policy: Policy
+) -> tuple[int, DemandSource]:
+    """Say what a guest needs by what demand is to be made of, and of what it is made.
+
+    A guest that does not say what it committed to is judged by what it uses.
+    """
+    if policy.demand.source is DemandSource.USED or inside.committed_bytes is None:
+        return used, DemandSource.USED
+    committed = committed_demand_bytes(inside.committed_bytes, sizes)
+    return max(used, min(committed, _most_bytes(settings, sizes))), DemandSource.COMMITTED
+
+
+def _most_bytes(settings: MemorySettings | None, sizes: Sizes) -> int:
+    ceiling = sizes.ceiling_bytes
+    return ceiling if settings is None else min(settings.maximum_bytes, ceiling)
+
+
+def _rising(
+    previous: DemandState, at_s: float, demand: int, source: DemandSource, policy: Policy
+) -> tuple[float, Marks]:
+    if source is not previous.source:  # another measure is no growth
+        return 0.0, Marks.at(at_s, demand)
+    marks = previous.marks or Marks.at(previous.at_s, previous.demand_bytes)
+    return risen(marks, at_s, demand, policy.tick_s)
+
+
+def _learned(
+    previous: DemandState,
+    state: DemandState,
+    guest: GuestObservation,
+    *,
+    settings: MemorySettings | None,
+    policy: Policy,
+) -> DemandState:
+    """Have the guest's buffer learn from what it should have had, and see whether it is calm."""
+    tuning, trim = previous.tuning, None
+    if settings is not None:
+        wanted = wanted_bytes(previous, buffer_percent=settings.buffer_percent, policy=policy)
+        short = min(state.demand_bytes, _most_bytes(settings, state.sizes)) > wanted
+        tuning = tuned(previous.tuning, state.at_s, short=short, policy=policy)
+    if policy.demand.trim:
+        trim = trimmed(
+            previous.trim or Trim(state.at_s, state.demand_bytes),
+            guest,
+            state.demand_bytes,
+            assigned_bytes=state.sizes.actual_bytes,
+            stalls=state.stalls,
+            distressed=state.distressed,
+            policy=policy,
+        )
+    return replace(state, tuning=tuning, trim=trim)
 
 
 def _consistent_used(previous: DemandState, sizes: Sizes, now: Statistics) -> int:
@@ -203,44 +271,3 @@ def _kernel_bytes(previous: DemandState, sizes: Sizes, now: Statistics) -> int:
         return previous.kernel_bytes
     hidden = hidden_bytes(sizes, now)
     return min(previous.kernel_bytes, hidden) if sizes.plugged_bytes else hidden
-
-
-def available_bytes(state: DemandState, *, assigned_bytes: int, fresh: bool) -> int:
-    """Say what the guest can still give without paging, on the safe side.
-
-    What it gave since the look before it spoke may not have been given yet when it spoke: it
-    counts as gone, unless it spoke just now.
-
-    Args:
-        state: its last estimate.
-        assigned_bytes: what it has now.
-        fresh: it spoke at the moment at which it was seen to have that.
-    """
-    # SAFETY: two steps must not be taken out of the same available memory.
-    given = 0 if fresh else max(0, state.assigned_before_bytes - assigned_bytes)
-    return max(0, state.statistics.available_bytes - given)
-
-
-def buffered_bytes(state: DemandState, *, buffer_percent: int, policy: Policy) -> int:
-    """Say what the guest should have for what it needs now.
-
-    The larger of its demand plus the buffer, and its demand plus what it is growing until the next
-    decision has taken effect; twice what it had when it was found in distress.
-    """
-    want = _ahead(state.demand_bytes, state.rising_bytes_per_s, buffer_percent, policy)
-    if not state.distressed:
-        return want
-    return max(want, 2 * min(state.assigned_before_bytes, state.sizes.actual_bytes))
-
-
-def lately_bytes(state: DemandState, *, buffer_percent: int, policy: Policy) -> int:
-    """Say what the guest should have for what it needed, and how it grew, lately."""
-    return _ahead(state.recent_bytes, state.growth_bytes_per_s, buffer_percent, policy)
-
-
-def _ahead(need_bytes: int, growth_bytes_per_s: float, buffer_percent: int, policy: Policy) -> int:
-    buffer = need_bytes * buffer_percent // 100
-    if growth_bytes_per_s <= 0:
-        return need_bytes + buffer
-    growth = growth_bytes_per_s * (policy.tick_s + policy.latency_s)
-    return need_bytes + max(buffer, int(min(growth, need_bytes * policy.growth_cap_ratio)))

@@ -20,6 +20,14 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.DISTRESS: (
         "it pages with only {available_bytes} available, so it needs more than can be seen"
     ),
+    ReasonCode.STALLED: (
+        "something in it waits for memory {stall_percent} % of the time while its kernel reclaims, "
+        "so it is given more, to find out what it needs"
+    ),
+    ReasonCode.COMMITTED: (
+        "by what its programs were promised it needs {demand_bytes}; with {buffer_percent} % "
+        "buffer and its recent peaks it should have {want_bytes}"
+    ),
     ReasonCode.BELOW_MINIMUM: "it has less than its minimum, {minimum_bytes}",
     ReasonCode.PARTIAL: "{missing_bytes} more must wait until others have given it",
     ReasonCode.TRICKLE: (
@@ -29,6 +37,10 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.PAGED: (
         "the host is short: it needs {demand_bytes}, its share is {target_bytes}, so its own "
         "kernel pages out what it uses least"
+    ),
+    ReasonCode.TRIMMED: (
+        "it hardly waits for memory, {stall_percent} % of the time, so it has less than it should: "
+        "what it uses least is paged out, a little at a time"
     ),
     ReasonCode.ABOVE_MAXIMUM: "it has more than its maximum, {maximum_bytes}",
     ReasonCode.STUCK: (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from barostat.core.cooperation import WishState
-from barostat.core.demand import DemandState
+from barostat.core.demand_state import DemandState
 from barostat.core.observation import GuestObservation
 from barostat.core.sizes import Sizes
 

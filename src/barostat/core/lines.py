@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from barostat.core.allocation import Claim
 from barostat.core.cooperation import Trust, Verdict
-from barostat.core.demand import DemandState, available_bytes, buffered_bytes, lately_bytes
+from barostat.core.demand_state import DemandState
 from barostat.core.guest_state import GuestState
 from barostat.core.moves import Line
 from barostat.core.observation import GuestObservation
@@ -16,6 +16,8 @@ from barostat.core.policy import Policy
 from barostat.core.reasons import Reason, ReasonCode, because
 from barostat.core.settings import MemorySettings
 from barostat.core.sizes import Sizes
+from barostat.core.trimming import step_bytes, under_way
+from barostat.core.wants import available_bytes, buffered_bytes, lately_bytes
 
 __all__ = ["bounds_of", "claim_of", "least_bytes", "line_of", "need_bytes"]
 
@@ -39,7 +41,12 @@ def line_of(
     available = available_bytes(demand, assigned_bytes=actual, fresh=_fresh(guest, policy))
     buffered = buffered_bytes(demand, buffer_percent=percent, policy=policy)
     lately = lately_bytes(demand, buffer_percent=percent, policy=policy)
-    pressing = demand.distressed or _outruns(demand, available, policy)
+    stalls, harmed = demand.stalls, demand.harmed
+    pressing = demand.distressed or harmed or _outruns(demand, available, policy)
+    trim = None if pressing else _trim_bytes(demand, state, settings, now_s, policy)
+    want = max(buffered, lately)
+    if trim is not None:
+        buffered, want = min(buffered, trim), min(want, trim)
     return Line(
         guest=guest.name,
         actual_bytes=actual,
@@ -47,7 +54,7 @@ def line_of(
         goal_bytes=wish.goal_bytes,
         demand_bytes=needed,
         buffered_bytes=buffered,
-        want_bytes=max(buffered, lately),
+        want_bytes=want,
         available_bytes=available,
         floor_bytes=_floor_bytes(demand, sizes, policy, safe=safe),
         pageable_bytes=_pageable_bytes(sizes, safe=safe),
@@ -59,6 +66,10 @@ def line_of(
         weight=settings.weight,
         growth_bytes_per_s=demand.growth_bytes_per_s,
         distressed=demand.distressed,
+        harmed=harmed,
+        stall_ratio=0.0 if stalls is None else stalls.lately_ratio,
+        trim_bytes=trim,
+        source=demand.source,
         pressing=pressing,
         urgent=pressing or needed > actual * policy.urgent_ratio,
         verdict=verdict,
@@ -69,6 +80,7 @@ def line_of(
         stuck_plug=safe and plugged > 0 and not settling and wish.giving.second_chance,
         grown_at_s=state.grown_at_s,
         shrunk_at_s=state.shrunk_at_s,
+        harmed_at_s=demand.harmed_at_s,
     )
 
 
@@ -81,6 +93,25 @@ def _outruns(demand: DemandState, available: int, policy: Policy) -> bool:
     """Say whether a guest that grows on will have nothing left before it can be given more."""
     rising = demand.rising_bytes_per_s
     return rising > 0 and rising * (policy.tick_s + policy.latency_s) > available
+
+
+def _trim_bytes(
+    demand: DemandState, state: GuestState, settings: MemorySettings, now_s: float, policy: Policy
+) -> int | None:
+    """Say to what a guest is trimmed now, or what it claims between two steps; None if it is not.
+
+    It is given no more than it has, and a step less each time that a step is due.
+    """
+    trim, sizes = demand.trim, demand.sizes
+    if trim is None or not under_way(trim, demand.at_s, policy):
+        return None
+    grown_s, shrunk_s = now_s - state.grown_at_s, now_s - state.shrunk_at_s
+    if grown_s < policy.grow_hold_s or shrunk_s < policy.demand.trim_s:
+        return sizes.actual_bytes
+    minimum = settings.minimum_bytes
+    return sizes.actual_bytes - step_bytes(
+        trim, demand.stalls, sizes, minimum_bytes=minimum, at_s=demand.at_s, policy=policy
+    )
 
 
 def _floor_bytes(demand: DemandState, sizes: Sizes, policy: Policy, *, safe: bool) -> int:
@@ -132,8 +163,13 @@ def bounds_of(line: Line) -> tuple[int, int]:
 
 
 def need_bytes(line: Line) -> int:
-    """Round a need up to what can be given: a guest must not stay short by a fraction of a step."""
-    return -(-line.demand_bytes // line.granularity_bytes) * line.granularity_bytes
+    """Round a need up to what can be given: a guest must not stay short by a fraction of a step.
+
+    One that is trimmed claims no more than it is trimmed to.
+    """
+    needed, trim = line.demand_bytes, line.trim_bytes
+    needed = needed if trim is None else min(needed, trim)
+    return -(-needed // line.granularity_bytes) * line.granularity_bytes
 
 
 def least_bytes(line: Line) -> int:

@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass, field
 
 from barostat.core.cooperation import Verdict
+from barostat.core.policy import DemandSource
 from barostat.core.reasons import Reason
 
 __all__ = ["Line", "Move", "MoveKind"]
@@ -51,7 +52,9 @@ class Line:
         granularity_bytes: no smaller move can be carried out.
         dead_band_bytes: no smaller move is worth it, while nobody waits.
         weight: rank among those who wait for memory.
-        pressing: it is in distress, or will have used up what it has before the next look.
+        distressed, harmed: it pages with nothing left; it waits for memory for too long.
+        stall_ratio: the share of the time in which it waits for memory, as far as it says.
+        pressing: it is one of these, or will have used up what it has before the next look.
         urgent: it does not wait for the dead-band.
         verdict: how it stands to its last wish.
         by_balloon: its last wish let the balloon take what an unplug did not give.
@@ -60,6 +63,9 @@ class Line:
         foreign: a wish of somebody before us is half done.
         stuck_plug: its last unplug got stuck; under shortage the balloon may take over.
         grown_at_s, shrunk_at_s: its last moves.
+        harmed_at_s: when it last waited for memory for too long.
+        trim_bytes: what it is trimmed to, below what it should have; None if it is not.
+        source: what its demand is made of.
         move: the outcome, if anything is to be done.
         holds: the outcome where there is no move.
     """
@@ -92,6 +98,11 @@ class Line:
     stuck_plug: bool
     grown_at_s: float
     shrunk_at_s: float
+    harmed_at_s: float = float("-inf")
+    harmed: bool = False
+    stall_ratio: float = 0.0
+    trim_bytes: int | None = None
+    source: DemandSource = DemandSource.USED
     target_bytes: int = 0
     move: Move | None = None
     holds: list[Reason] = field(default_factory=list)

@@ -8,16 +8,22 @@ missing, and reaches the growers in a later decision, when it has been seen to l
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from barostat.core.cooperation import Verdict
 from barostat.core.ledger import Ledger
 from barostat.core.moves import Line, Move, MoveKind
 from barostat.core.outstanding import on_its_way_bytes, settle_last_wish
-from barostat.core.policy import Policy
-from barostat.core.reasons import Reason, ReasonCode, because
+from barostat.core.policy import DemandSource, Policy
+from barostat.core.reasons import Reason, ReasonCode, because, percent
 from barostat.core.taking import take
 
 __all__ = ["plan"]
+
+_BY_SOURCE: Final = {
+    DemandSource.USED: ReasonCode.DEMAND,
+    DemandSource.COMMITTED: ReasonCode.COMMITTED,
+}
 
 
 def plan(
@@ -169,12 +175,14 @@ def _grow_reasons(line: Line, granted: int, policy: Policy) -> tuple[Reason, ...
         reasons.append(because(ReasonCode.BELOW_MINIMUM, minimum_bytes=line.minimum_bytes))
     if line.distressed:
         reasons.append(because(ReasonCode.DISTRESS, available_bytes=line.available_bytes))
+    if line.harmed:
+        reasons.append(because(ReasonCode.STALLED, stall_percent=percent(line.stall_ratio)))
     ahead = int(line.growth_bytes_per_s * (policy.tick_s + policy.latency_s))
     if ahead * 100 > line.demand_bytes * line.buffer_percent:
         rate = int(line.growth_bytes_per_s)
         reasons.append(because(ReasonCode.GROWTH, rate_bytes_per_s=rate))
     demand = because(
-        ReasonCode.DEMAND,
+        _BY_SOURCE[line.source],
         demand_bytes=line.demand_bytes,
         buffer_percent=line.buffer_percent,
         want_bytes=line.want_bytes,

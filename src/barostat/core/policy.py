@@ -29,14 +29,19 @@ class DemandPolicy:
             (senpai's target: 10 ms in 6 s).
         stall_gain: at this many times that share it needs twice what it has; below it the square
             of the share decides (senpai's law).
-        stall_hold_s: nothing is taken back from it within this time, unless memory is short.
-        adaptive: have each guest's buffer grow with every demand above what was given, and shrink
-            with every one below, so that in the long run no more than `short_share` of all looks
-            find it short. It never falls below the guest's own buffer.
+        stall_hold_s: nothing is taken back from it within this time, unless memory is short; and
+            nothing is trimmed from a guest that was not calm for as long.
+        adaptive: have each guest's buffer grow with every demand above what it should have had,
+            and shrink with every one below, so that in the long run, while there is enough for
+            all, no more than `short_share` of the ticks find it short. It never falls below the
+            guest's own buffer.
         short_share: that share.
-        adaptive_step: how much one look changes the buffer, as a share of the demand.
-        adaptive_cap: at a buffer of this share of the demand the guest gets its maximum.
-        trim: have a guest that does not stall page out what it does not use, a little at a time.
+        adaptive_step: how much a tick that finds it short adds to the buffer, as a share of the
+            demand.
+        adaptive_cap: with a buffer larger than its own by this share of the demand, the guest gets
+            its maximum.
+        trim: have a guest that does not stall page out what it does not use, a little at a time;
+            takes Barostat's agent in it.
         trim_ratio, trim_s: by this share of its size in this time (senpai's pace).
         trim_stall_ratio: and only while it waits for memory for less than this share of the time.
         trim_half_life_s: the size at which it began to wait is kept clear of, and forgotten with

@@ -9,7 +9,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["Reason", "ReasonCode", "because"]
+__all__ = ["Reason", "ReasonCode", "because", "percent"]
 
 
 class ReasonCode(enum.Enum):
@@ -19,12 +19,15 @@ class ReasonCode(enum.Enum):
     DEMAND = "demand"
     GROWTH = "growth"
     DISTRESS = "distress"
+    STALLED = "stalled"
+    COMMITTED = "committed"
     BELOW_MINIMUM = "below-minimum"
     PARTIAL = "partial"
     # Shrunk.
     TRICKLE = "trickle"
     TAKEN = "taken"
     PAGED = "paged"
+    TRIMMED = "trimmed"
     ABOVE_MAXIMUM = "above-maximum"
     # Cancelled or nudged.
     STUCK = "stuck"
@@ -86,3 +89,8 @@ class Reason:
 def because(code: ReasonCode, **numbers: float | str) -> Reason:
     """Make a reason."""
     return Reason(code=code, numbers=numbers)
+
+
+def percent(ratio: float) -> float:
+    """Make percent of a small share, as exact as a person wants it."""
+    return round(ratio * 100, 2)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from barostat.core.moves import Line, Move, MoveKind
 from barostat.core.policy import Policy
-from barostat.core.reasons import Reason, ReasonCode, because
+from barostat.core.reasons import Reason, ReasonCode, because, percent
 
 __all__ = ["take"]
 
@@ -75,12 +75,13 @@ def _step(
 ) -> tuple[int, Reason]:
     """Say how much to ask of a guest now, and why, or why nothing."""
     idle = missing <= 0
-    if idle and line.excess_bytes < line.dead_band_bytes and not _too_large(line):
+    worthwhile = line.excess_bytes >= line.dead_band_bytes or _too_large(line)
+    if idle and not worthwhile and line.trim_bytes is None:
         return 0, _enough(line)
     if line.stay is not None and (idle or not line.stuck_plug):
         return 0, line.stay
     if idle:
-        return _trickle(line, now_s, policy)
+        return _trickle(line, now_s, policy) if worthwhile else _trim(line, policy)
     return _wanted(line, missing, pool_bytes, reason, policy)
 
 
@@ -93,6 +94,8 @@ def _enough(line: Line) -> Reason:
         return line.refuse
     if line.stay is not None and line.actual_bytes - line.want_bytes >= line.dead_band_bytes:
         return line.stay
+    if line.trim_bytes is not None:
+        return _unnoticed(line)
     if line.demand_bytes - line.actual_bytes >= line.granularity_bytes:
         return because(
             ReasonCode.SHORT, demand_bytes=line.demand_bytes, target_bytes=line.target_bytes
@@ -154,7 +157,11 @@ def _trickle(line: Line, now_s: float, policy: Policy) -> tuple[int, Reason]:
     excess = line.excess_bytes if too_large else line.surplus_bytes
     if excess < line.granularity_bytes:
         return 0, _in_use(line)
-    due_s = max(line.grown_at_s + policy.grow_hold_s, line.shrunk_at_s + policy.trickle_s)
+    due_s = max(
+        line.grown_at_s + policy.grow_hold_s,
+        line.shrunk_at_s + policy.trickle_s,
+        _held_until_s(line, policy),
+    )
     if now_s < due_s and not too_large:
         wait_s = due_s - now_s
         return 0, because(ReasonCode.SPARE, excess_bytes=excess, wait_s=wait_s)
@@ -165,11 +172,27 @@ def _trickle(line: Line, now_s: float, policy: Policy) -> tuple[int, Reason]:
     return step, because(ReasonCode.TRICKLE, excess_bytes=excess)
 
 
+def _held_until_s(line: Line, policy: Policy) -> float:
+    # SAFETY: what lies idle for a moment in a guest that just waited for memory is not idle.
+    return line.harmed_at_s + policy.demand.stall_hold_s
+
+
+def _trim(line: Line, policy: Policy) -> tuple[int, Reason]:
+    """Say how much a guest that does not notice is trimmed by."""
+    can_give = max(spare_bytes(line, policy), line.pageable_bytes)
+    due = line.actual_bytes - (line.actual_bytes if line.trim_bytes is None else line.trim_bytes)
+    return min(line.excess_bytes, due, can_give), _unnoticed(line)
+
+
+def _unnoticed(line: Line) -> Reason:
+    return because(ReasonCode.TRIMMED, stall_percent=percent(line.stall_ratio))
+
+
 def _reasons(line: Line, step: int, why: Reason, *, by_balloon: bool) -> tuple[Reason, ...]:
     reasons = [why]
     if _too_large(line):
         reasons.append(because(ReasonCode.ABOVE_MAXIMUM, maximum_bytes=line.maximum_bytes))
-    if line.actual_bytes - step < line.demand_bytes:
+    if line.actual_bytes - step < line.demand_bytes and why.code is not ReasonCode.TRIMMED:
         paged = because(
             ReasonCode.PAGED, demand_bytes=line.demand_bytes, target_bytes=line.target_bytes
         )

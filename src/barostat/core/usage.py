@@ -15,9 +15,11 @@ from barostat.units import MIB
 
 __all__ = [
     "balloon_floor_bytes",
+    "committed_demand_bytes",
     "counters_fell",
     "hidden_bytes",
     "in_distress",
+    "kernel_floor_bytes",
     "restarted",
     "returning_bytes",
     "used_bytes",
@@ -37,6 +39,12 @@ MAY_BE_MISSING: Final = (
 )
 """Figures that a guest may leave out of one answer; they then read 0 or None."""
 
+COUNTERS: Final = tuple(name for name in MAY_BE_MISSING if name != "disk_caches_bytes")
+"""Those of them that can only rise while a guest runs."""
+
+SAME_BOOT_RATIO: Final = 0.5
+"""What a guest counted since its boot does not double in the moment between two readers."""
+
 
 @functools.lru_cache(maxsize=256)  # asked for every guest at every look, of few sizes
 def balloon_floor_bytes(size_bytes: int) -> int:
@@ -53,6 +61,14 @@ def balloon_floor_bytes(size_bytes: int) -> int:
     return (8 + size_mib // 2) * MIB
 
 
+def kernel_floor_bytes(sizes: Sizes) -> int:
+    """Say what a guest's kernel needs for itself, hidden from the guest's total or not.
+
+    It is that of its base RAM: were it that of what the guest has, demand would follow it.
+    """
+    return balloon_floor_bytes(sizes.actual_bytes - sizes.plugged_bytes + sizes.balloon_bytes)
+
+
 def counters_fell(before: Statistics, now: Statistics) -> bool:
     """Say whether a figure that can only rise fell, or one that was there is missing."""
     return (
@@ -66,14 +82,37 @@ def counters_fell(before: Statistics, now: Statistics) -> bool:
 
 
 def with_last_known(before: Statistics, now: Statistics) -> Statistics:
-    """Put the last known value where a figure was left out."""
+    """Put the last known value where a figure was left out, or was read a little earlier."""
     kept = {name: getattr(before, name) for name in MAY_BE_MISSING if not getattr(now, name)}
+    for name in COUNTERS:
+        was, found = getattr(before, name), getattr(now, name)
+        if found and was and found < was:
+            kept[name] = was
     return replace(now, **kept)
 
 
 def restarted(before: Statistics, now: Statistics) -> bool:
-    """Say whether this is another boot: counters run since boot, and one that is there fell."""
-    return now.swap_out_bytes < before.swap_out_bytes or now.major_faults < before.major_faults
+    """Say whether this is another boot: counters run since boot, and one that is there fell.
+
+    The balloon's driver and an agent tell of the same counters, and what is believed to be the
+    later of their words may be the earlier by a moment: that is no other boot.
+    """
+    return any(
+        0 < found < was * SAME_BOOT_RATIO
+        for was, found in (
+            (before.swap_out_bytes, now.swap_out_bytes),
+            (before.major_faults, now.major_faults),
+        )
+    )
+
+
+def committed_demand_bytes(committed_bytes: int, sizes: Sizes) -> int:
+    """Say what a guest needs by what its programs were promised.
+
+    As Linux tells Hyper-V (drivers/hv/hv_balloon.c): committed memory and the kernel's floor. What
+    the kernel hides from the guest's total is in that floor.
+    """
+    return committed_bytes + kernel_floor_bytes(sizes)
 
 
 def used_bytes(now: Statistics, inside_bytes: int) -> int:
@@ -89,9 +128,8 @@ def used_bytes(now: Statistics, inside_bytes: int) -> int:
 def hidden_bytes(sizes: Sizes, now: Statistics) -> int:
     """Say what the guest has and does not count, as far as a kernel can explain it."""
     hidden = sizes.actual_bytes + sizes.inside_bytes - now.total_bytes
-    boot_bytes = sizes.actual_bytes - sizes.plugged_bytes + sizes.balloon_bytes
     # SAFETY: beyond this it is not the kernel's; plugged memory, say, that never came online.
-    return max(0, min(hidden, balloon_floor_bytes(boot_bytes)))
+    return max(0, min(hidden, kernel_floor_bytes(sizes)))
 
 
 def returning_bytes(
