@@ -24,3 +24,9 @@ def kit() -> Kit:
 def libvirt_kit() -> Kit:
     """The same, and what a libvirtd of the lab needs."""
     return ensure_kit(progress=logging.getLogger("lab").info, libvirt=True)
+
+
+@pytest.fixture(scope="session")
+def userland_kit() -> Kit:
+    """The same as `kit`, and the image with a userland."""
+    return ensure_kit(progress=logging.getLogger("lab").info, userland=True)
