@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from barostat.core.moves import Move, MoveKind
 from barostat.engine.act import LOOK_S, OPERATION_S, Actor
-from barostat.errors import DeadlineError, GuestGoneError, UnknownGuestError
+from barostat.errors import DeadlineError, GuestGoneError, HostError, UnknownGuestError
 from barostat.hypervisors.simulated import Character
 from barostat.units import MIB
 
@@ -151,3 +151,56 @@ async def test_settling_cancels_what_is_under_way_even_if_a_guest_hangs(
 
     assert size < BOOT_BYTES
     assert host.size_of("web") == size
+
+
+async def test_room_is_made_before_a_guest_is_asked_to_grow(host: Host) -> None:
+    await booted(host)
+    asked, may_grow = asyncio.Queue[tuple[str, int]](), asyncio.Event()
+
+    async def make_room(guest: str, to_bytes: int) -> None:
+        asked.put_nowait((guest, to_bytes // MIB))
+        await may_grow.wait()
+
+    loop = asyncio.get_running_loop()
+    async with asyncio.TaskGroup() as tasks:
+        actor = Actor(
+            host.hypervisor,
+            tasks,
+            clock=loop.time,
+            on_outcome=host.outcomes.append,
+            before_grow=make_room,
+        )
+        actor.perform([move(MoveKind.GROW, 600)])
+        first = await asked.get()
+        actor.perform([move(MoveKind.GROW, 700)])  # while room is made for less
+        await asyncio.sleep(2)
+        size_before = host.size_of("web")
+        may_grow.set()
+        second = await asked.get()
+        await asyncio.sleep(2)
+
+    assert (first, second) == (("web", 600), ("web", 700))
+    assert size_before == BOOT_BYTES
+    assert host.size_of("web") == 700 * MIB
+
+
+async def test_a_guest_for_which_no_room_can_be_made_is_not_asked_to_grow(host: Host) -> None:
+    await booted(host)
+
+    async def no_room(_guest: str, _to_bytes: int) -> None:
+        raise HostError("the fence cannot be raised")
+
+    loop = asyncio.get_running_loop()
+    async with asyncio.TaskGroup() as tasks:
+        actor = Actor(
+            host.hypervisor,
+            tasks,
+            clock=loop.time,
+            on_outcome=host.outcomes.append,
+            before_grow=no_room,
+        )
+        actor.perform([move(MoveKind.GROW, 600)])
+
+    [outcome] = host.outcomes
+    assert isinstance(outcome.error, HostError)
+    assert host.size_of("web") == BOOT_BYTES

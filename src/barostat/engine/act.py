@@ -10,7 +10,7 @@ operation only.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
@@ -84,6 +84,8 @@ class Actor:
         clock: monotonic seconds.
         on_outcome: told of the end of every operation.
         insight: the way to the programs in the guests, None where nobody is there.
+        before_grow: makes room for a guest of that name to have so much, and is waited for; where
+            it fails the guest is not asked to grow.
     """
 
     def __init__(
@@ -94,12 +96,14 @@ class Actor:
         clock: Callable[[], float],
         on_outcome: Callable[[Outcome], None],
         insight: Insight | None = None,
+        before_grow: Callable[[str, int], Awaitable[None]] | None = None,
     ) -> None:
         self._hypervisor = hypervisor
         self._tasks = tasks
         self._clock = clock
         self._on_outcome = on_outcome
         self._insight = insight
+        self._before_grow = before_grow
         self._operations: dict[str, _Operation] = {}
 
     @property
@@ -166,8 +170,13 @@ class Actor:
     async def _carry_out(self, operation: _Operation) -> None:
         """Go on until the guest has what it was last asked to have."""
         while True:
-            if operation.fresh and operation.move.kind is MoveKind.SHRINK:
+            prepared = operation.move
+            if operation.fresh and prepared.kind is MoveKind.SHRINK:
                 await self._warn(operation)
+            elif operation.fresh and prepared.kind is MoveKind.GROW:
+                await self._make_room(prepared)
+            if operation.move is not prepared and operation.move.kind is MoveKind.GROW:
+                continue  # for this one no room was made yet
             operation.seen = devices = await self._step(operation)
             if operation.fresh:
                 continue
@@ -177,6 +186,10 @@ class Actor:
             await self._hypervisor.changed(move.guest, timeout_s=LOOK_S)
         if move.kind is MoveKind.GROW and self._insight is not None:
             await self._insight.after_grow(move.guest, devices.assigned_bytes)
+
+    async def _make_room(self, move: Move) -> None:
+        if self._before_grow is not None:
+            await self._before_grow(move.guest, move.to_bytes)
 
     async def _warn(self, operation: _Operation) -> None:
         """Let the guest's programs give by themselves first, unless it is to shrink no more."""
