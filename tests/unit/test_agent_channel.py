@@ -17,6 +17,7 @@ from barostat.core.observation import Depth, GuestObservation, RunState
 from barostat.core.pressure import Status
 from barostat.guest.agents import Agents
 from barostat.guest.base import Card, HostWord
+from barostat.guest.wire import READ_PAUSE_S, Wire
 from barostat.units import MIB
 
 pytestmark = pytest.mark.looptime
@@ -431,7 +432,17 @@ async def test_a_guest_that_does_not_read_holds_nobody_up(tmp_path: Path) -> Non
         assert here.agents.deepen(here.seen()).heard_by is Depth.AGENT
 
 
-async def test_bytes_that_come_one_by_one_are_read_together(tmp_path: Path) -> None:
+async def test_bytes_that_come_one_by_one_are_read_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces: list[int] = []
+    as_it_is = Wire.buffer_updated
+
+    def count(wire: Wire, nbytes: int) -> None:
+        pieces.append(nbytes)
+        as_it_is(wire, nbytes)
+
+    monkeypatch.setattr(Wire, "buffer_updated", count)
     async with Peer(tmp_path / "web.agent") as peer, host(peer) as here:
         await here.look()
         said = hello(peer.session) + report(peer.session, 1)
@@ -440,6 +451,8 @@ async def test_bytes_that_come_one_by_one_are_read_together(tmp_path: Path) -> N
             await asyncio.sleep(0.001)
 
         assert (await here.look()).heard_by is Depth.AGENT
+        assert sum(pieces) == len(said)
+        assert len(pieces) <= len(said) * 0.001 / READ_PAUSE_S + 2
 
 
 async def test_when_told_to_stop_every_guest_is_let_go_of(tmp_path: Path) -> None:
