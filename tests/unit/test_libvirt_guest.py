@@ -53,10 +53,17 @@ def said(*, current: int = 262144, at_s: float | None = None, usable: int = 100_
 
 
 def exact(
-    figures: Figures | None = None, *, moving: bool = False, period: int = 1, requested: int = 0
+    figures: Figures | None = None,
+    *,
+    moving: bool = False,
+    period: int = 1,
+    requested: int = 0,
+    fresh: bool = False,
 ) -> Exact:
     own = {**(figures or said()), "actual": 262144}
-    return Exact(xml=xml(period=period, requested=requested), figures=own, moving=moving)
+    return Exact(
+        xml=xml(period=period, requested=requested), figures=own, moving=moving, fresh=fresh
+    )
 
 
 def seen(guest: LibvirtGuest) -> GuestObservation:
@@ -279,16 +286,34 @@ def test_a_driver_without_statistics_is_no_fault() -> None:
 def test_a_guest_can_be_asked_to_speak_while_it_runs_and_is_not_moved(
     guest: LibvirtGuest,
 ) -> None:
-    words = guest.last_words
+    running = guest.can_speak
     guest.hear(Heard.STOPPED, now_s=11.0)
-    paused = guest.last_words
+    paused = guest.can_speak
     guest.hear(Heard.RESUMED, now_s=12.0)
     guest.hear(Heard.MOVED, now_s=12.0)
-    moving = guest.last_words
+    moving = guest.can_speak
 
-    assert words is not None
-    assert words["usable"] == 100_000
-    assert (paused, moving) == (None, None)
+    assert running
+    assert not paused
+    assert not moving
+
+
+def test_what_it_says_when_asked_is_as_new_as_the_question_whatever_its_stamp(
+    guest: LibvirtGuest,
+) -> None:
+    old = said(at_s=time.time() - 0.9)
+    guest.asked(exact({**old, "usable": 90_000}), asked_s=19.5, now_s=20.0)
+    by_stamp_s = seen(guest).statistics_at_s
+    guest.asked(exact({**old, "usable": 80_000}, fresh=True), asked_s=20.5, now_s=20.6)
+    again = seen(guest)
+    guest.asked(exact({**old, "usable": 80_000}, fresh=True), asked_s=21.5, now_s=21.6)
+    the_same = seen(guest)
+
+    assert by_stamp_s < 1019.5
+    assert again.statistics_at_s == 1020.5
+    assert again.statistics is not None
+    assert again.statistics.available_bytes == 80_000 * 1024
+    assert the_same.statistics_at_s == 1021.5
 
 
 def test_its_ease_is_the_share_of_its_memory_that_is_available(guest: LibvirtGuest) -> None:

@@ -35,7 +35,7 @@ from barostat.hypervisors.libvirt_events import Heard
 from barostat.hypervisors.libvirt_guest import LibvirtGuest
 from barostat.hypervisors.libvirt_line import Line, Listed
 from barostat.hypervisors.libvirt_link import LibvirtLink
-from barostat.hypervisors.libvirt_look import ask, look_at, silent
+from barostat.hypervisors.libvirt_look import ask, look_at, recover, silent
 from barostat.hypervisors.libvirt_orders import (
     define,
     limit_memory,
@@ -177,7 +177,8 @@ class LibvirtHypervisor:
             UnknownGuestError, UnreachableError, DeadlineError, RefusedError, GuestGoneError.
         """
         found = self._guest(guest)
-        await ask(self._lanes, found, newer_than=found.last_words)
+        await ask(self._lanes, found, anew=found.can_speak)
+        recover(found)
         ahead_s = now_s - asyncio.get_running_loop().time()
         seen = found.observe(ahead_s=ahead_s if self._ahead_s is None else self._ahead_s)
         if seen is None:

@@ -197,6 +197,8 @@ class LibvirtGuest:
             self._actual_bytes = None if actual is None else actual * KIB
             if not self._mute:
                 self._said(exact.figures, asked_s, now_s)
+                if exact.fresh:  # it spoke after it was asked, whatever second its stamp names
+                    self._statistics_s = asked_s
         if exact.moving is not None:
             self.moving = exact.moving
         self._life.has_balloon = memory.has_balloon and not self._mute
@@ -206,11 +208,10 @@ class LibvirtGuest:
         return memory
 
     @property
-    def last_words(self) -> Figures | None:
-        """What its driver last said; None if it can say nothing new."""
-        if self._words is None or not self._life.ticking or self.run_state is RunState.MIGRATING:
-            return None
-        return self._words.figures
+    def can_speak(self) -> bool:
+        """Whether its driver would answer if it was asked now."""
+        ticking = self._life.ticking and self.run_state is not RunState.MIGRATING
+        return self._words is not None and ticking
 
     @property
     def ease_ratio(self) -> float:

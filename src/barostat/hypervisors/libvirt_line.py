@@ -25,7 +25,11 @@ PERIOD_S: Final = 1
 PATIENCE_S: Final = 0.05
 """A guest that is asked answers in 1 to 10 ms. One that gets no processor is not waited for."""
 SHORT_PATIENCE_S: Final = 0.02
-PAUSE_S: Final = 0.003
+FIRST_PAUSE_S: Final = 0.001
+"""And twice as long each time: a question costs libvirt and QEMU a millisecond."""
+
+OUTSIDE: Final = frozenset({"actual", "rss"})
+"""What of libvirt's figures is not the guest's word."""
 
 Figures = Mapping[str, int]
 """The balloon group of libvirt's statistics, without "balloon."; empty if the guest was busy."""
@@ -53,11 +57,13 @@ class Exact:
         xml: the live one.
         figures: of `memoryStats`, called as those of lists; None if QEMU was not asked.
         moving: a migration, save or dump is under way; None if that was not asked.
+        fresh: the guest itself said the figures after it was asked.
     """
 
     xml: str
     figures: Figures | None
     moving: bool | None
+    fresh: bool = False
 
 
 class Line:
@@ -162,29 +168,27 @@ class Line:
             self._domains = {domain.name(): domain for domain in running}
         return [self._domains[name] for name in names if name in self._domains]
 
-    def exact(
-        self, name: str, *, from_qemu: bool, job: bool, newer_than: Figures | None = None
-    ) -> Exact:
+    def exact(self, name: str, *, from_qemu: bool, job: bool, anew: bool = False) -> Exact:
         """Ask one domain.
 
         Args:
             name: its name.
             from_qemu: ask its QEMU too; one that is being received answers nothing.
             job: ask whether it is being moved.
-            newer_than: have the guest itself asked, and wait a moment until it says something
-                else than this.
+            anew: have the guest itself asked, and wait a moment until it says something else
+                than before.
 
         Raises:
             HypervisorError
         """
         with self.asking(name) as domain:
             moving = _moving(domain) if job else None
-            figures = None
-            if from_qemu and newer_than is not None and not moving:
-                figures = _ask_guest(domain, newer_than)
-            elif from_qemu:
-                figures = _memory_stats(domain)
-            return Exact(xml=domain.XMLDesc(0), figures=figures, moving=moving)
+            figures = _memory_stats(domain) if from_qemu else None
+            before = figures
+            if before is not None and anew and not moving:
+                figures = _ask_guest(domain, before)
+            fresh = _words(figures) != _words(before)
+            return Exact(xml=domain.XMLDesc(0), figures=figures, moving=moving, fresh=fresh)
 
     def set_period(self, name: str) -> None:
         """Have a domain's QEMU ask its guest for statistics, from now on while it runs.
@@ -234,11 +238,18 @@ def _ask_guest(domain: Any, before: Figures) -> Figures:
     # While the last answer is of this very second, an unchanged one cannot be told from none.
     hopeless = before.get("last-update", 0) == int(time.time())
     until_s = time.monotonic() + (SHORT_PATIENCE_S if hopeless else PATIENCE_S)
+    pause_s = FIRST_PAUSE_S
     while True:
+        time.sleep(pause_s)  # in a worker, of which there are several
         figures = _memory_stats(domain)
-        if time.monotonic() >= until_s or any(figures.get(key) != before[key] for key in before):
+        if time.monotonic() >= until_s or _words(figures) != _words(before):
             return figures
-        time.sleep(PAUSE_S)  # in a worker, of which there are several
+        pause_s *= 2
+
+
+def _words(figures: Figures | None) -> Figures:
+    """Keep what the guest said: the rest is QEMU's, and changes by itself."""
+    return {key: figures[key] for key in figures if key not in OUTSIDE} if figures else {}
 
 
 def _memory_stats(domain: Any) -> Figures:

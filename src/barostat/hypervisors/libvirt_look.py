@@ -53,13 +53,13 @@ async def look_at(lanes: Lanes[Line], guests: Sequence[LibvirtGuest]) -> None:
     pressed = {guest.name for guest in heapq.nsmallest(PRESSED, seen, key=_ease)}
     async with asyncio.TaskGroup() as tasks:
         for guest in seen:
-            words = guest.last_words if guest.name in pressed else None
-            if words is not None or guest.must_be_asked(now_s):
-                tasks.create_task(_ask_quietly(lanes, guest, newer_than=words))
+            anew = guest.can_speak and guest.name in pressed
+            if anew or guest.must_be_asked(now_s):
+                tasks.create_task(_ask_quietly(lanes, guest, anew=anew))
 
 
 def _ease(guest: LibvirtGuest) -> float:
-    return guest.ease_ratio if guest.last_words is not None else math.inf
+    return guest.ease_ratio if guest.can_speak else math.inf
 
 
 async def _look_at_chunk(lanes: Lanes[Line], guests: Sequence[LibvirtGuest]) -> None:
@@ -118,11 +118,11 @@ async def _ask_quietly(
     lanes: Lanes[Line],
     guest: LibvirtGuest,
     *,
-    newer_than: Figures | None = None,
+    anew: bool = False,
     deadline_s: float = LOOK_DEADLINE_S,
 ) -> None:
     try:
-        await ask(lanes, guest, job=True, newer_than=newer_than, deadline_s=deadline_s)
+        await ask(lanes, guest, job=True, anew=anew, deadline_s=deadline_s)
         if guest.wants_period:
             await _set_period(lanes, guest)
     except HypervisorError as error:
@@ -147,7 +147,7 @@ async def ask(
     guest: LibvirtGuest,
     *,
     job: bool = False,
-    newer_than: Figures | None = None,
+    anew: bool = False,
     deadline_s: float = LOOK_DEADLINE_S,
 ) -> None:
     """Ask a guest by itself for all that is known of it.
@@ -156,7 +156,7 @@ async def ask(
         lanes: the way to it.
         guest: whom.
         job: also whether it is being moved.
-        newer_than: have the guest itself say something newer.
+        anew: have the guest itself say something newer.
         deadline_s: how long it may take.
 
     Raises:
@@ -170,7 +170,7 @@ async def ask(
         name=guest.name,
         from_qemu=answers,
         job=job and answers,
-        newer_than=newer_than,
+        anew=anew,
     )
     exact = await lanes.call(work, lane=guest.name, deadline_s=deadline_s)
     guest.asked(exact, asked_s=asked_s, now_s=loop.time())

@@ -111,10 +111,12 @@ class QmpHypervisor:
         Raises:
             UnknownGuestError, UnreachableError, DeadlineError, RefusedError, GuestGoneError.
         """
+        found, socket = self._guest(guest), self._sockets[guest]
         ahead_s = now_s - asyncio.get_running_loop().time()
-        return await self._guest(guest).look(
-            ahead_s=ahead_s if self._ahead_s is None else self._ahead_s
-        )
+        seen = await found.look(ahead_s=ahead_s if self._ahead_s is None else self._ahead_s)
+        if socket.guest is found:
+            socket.saw(seen)
+        return seen
 
     @property
     def agents(self) -> Mapping[str, Path]:

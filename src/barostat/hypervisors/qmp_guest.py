@@ -99,7 +99,7 @@ class QmpGuest:
             ahead_s: how far the caller's clock is ahead of the event loop's.
 
         Raises:
-            DeadlineError, UnreachableError, GuestGoneError.
+            DeadlineError, UnreachableError, RefusedError, GuestGoneError.
         """
         try:
             async with asyncio.timeout(COMMAND_DEADLINE_S), self._looking:

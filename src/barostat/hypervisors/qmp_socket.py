@@ -103,6 +103,10 @@ class QmpSocket:
         last = self._last
         return None if last is None else replace(last, run_state=RunState.UNREACHABLE)
 
+    def saw(self, guest: GuestObservation) -> None:
+        """Remember what was seen between two looks, in case it is the last that can be."""
+        self._last = guest
+
     async def _see_to_connection(self) -> None:
         if self._attempt is not None:
             if not self._attempt.done():
