@@ -10,8 +10,10 @@ import pytest_asyncio
 
 from barostat.core.settings import MemorySettings
 from barostat.engine.act import Outcome
+from barostat.engine.lane import Pace
 from barostat.engine.loop import Balancer, Tick
 from barostat.engine.observe import FixedCapacity, FixedSettings
+from barostat.guest.base import Insight
 from barostat.hypervisors.simulated import Character, SimulatedGuest, SimulatedHypervisor
 from barostat.hypervisors.simulated_spec import SimulatedSpec
 from barostat.units import GIB, MIB
@@ -29,10 +31,15 @@ class Host:
     ticks: list[Tick] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
 
-    def add(self, name: str, *, character: Character = Character.IDEAL) -> SimulatedGuest:
+    def add(
+        self, name: str, *, character: Character = Character.IDEAL, weight: int = 5000
+    ) -> SimulatedGuest:
         """Power on a guest of 512 MiB that may have 128 MiB to 2 GiB."""
         self.settings[name] = MemorySettings(
-            startup_bytes=BOOT_BYTES, minimum_bytes=128 * MIB, maximum_bytes=MAXIMUM_BYTES
+            startup_bytes=BOOT_BYTES,
+            minimum_bytes=128 * MIB,
+            maximum_bytes=MAXIMUM_BYTES,
+            weight=weight,
         )
         spec = SimulatedSpec(
             name=name,
@@ -43,7 +50,14 @@ class Host:
         )
         return self.hypervisor.add(spec)
 
-    def balancer(self, capacity_bytes: int, *, moving: bool = True) -> Balancer:
+    def balancer(
+        self,
+        capacity_bytes: int,
+        *,
+        moving: bool = True,
+        pace: Pace | None = None,
+        insight: Insight | None = None,
+    ) -> Balancer:
         """Make a balancer that tells this host what it does."""
         loop = asyncio.get_running_loop()
         return Balancer(
@@ -54,6 +68,8 @@ class Host:
             on_outcome=self.outcomes.append,
             moving=moving,
             clock=loop.time,
+            pace=pace or Pace(),
+            insight=insight,
         )
 
     async def run(

@@ -188,6 +188,7 @@ async def test_a_vm_for_which_there_is_no_memory_is_refused_and_nothing_stays_se
 
 async def test_an_earlier_admission_is_none_for_a_larger_vm_of_the_same_name(host: Host) -> None:
     host.add("old").use(300 * MIB)
+    await asyncio.sleep(3)  # it does not grow any more
     balancer = host.balancer(BOOT_BYTES + 128 * MIB)
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:

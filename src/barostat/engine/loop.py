@@ -1,21 +1,27 @@
 """The balancer: one tick is one pass, observe -> decide -> act, at a steady pace.
 
-One task group supervises all that runs: the loop and the operations it started. A tick that takes
-too long is followed by the next at once, never by two. When it stops, guests keep what they have.
+Between two ticks the fast lane may have a pass of its own, for guests that cannot wait: the same
+`decide`, over what was seen last. Every decision starts from what the last one left, whichever it
+was; no pass waits for another. One task group supervises all that runs: the loop, the lane and the
+operations they started. A tick that takes too long is followed by the next at once, never by two.
+When it stops, guests keep what they have.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import partial
 
 from barostat.core.decide import Decision, State, decide, unmoved
 from barostat.core.observation import Reservation, Snapshot
 from barostat.core.policy import Policy
 from barostat.engine.act import Actor, Outcome
+from barostat.engine.lane import Lane, Pace
 from barostat.engine.observe import HostSource, SettingsSource, take_snapshot
+from barostat.guest.base import HostWord, Insight
 from barostat.hypervisors.base import Hypervisor
 
 __all__ = ["Balancer", "Tick"]
@@ -25,7 +31,8 @@ __all__ = ["Balancer", "Tick"]
 class Tick:
     """One pass: what was seen, what was decided, and how long each took, in seconds.
 
-    `decide(snapshot, state, policy)` is the decision, now and whenever it is made again.
+    `decide(snapshot, state, policy)` is the decision, now and whenever it is made again. A pass
+    out of turn has `snapshot.hurried` guests, and took no time to observe.
     """
 
     snapshot: Snapshot
@@ -47,10 +54,13 @@ class Balancer:
         on_tick: told of every pass.
         on_outcome: told of the end of every operation.
         on_fault: told of every pass that failed, and the next is tried; None ends the run with it.
-        moving: False decides and tells, and moves nothing.
+        moving: False decides and tells, and moves nothing; then nothing is out of turn.
         clock: monotonic seconds.
+        insight: what is heard from inside guests, and the way to tell them of their memory.
+        pace: how much may be done between two ticks.
 
     Attributes:
+        lane: what happens between two ticks; to be told of every report from inside a guest.
         policy: the numbers to act by; may be replaced between two passes.
         paused: the operator holds every guest at its size.
     """
@@ -67,6 +77,8 @@ class Balancer:
         on_fault: Callable[[Exception], None] | None = None,
         moving: bool = True,
         clock: Callable[[], float] = time.monotonic,
+        insight: Insight | None = None,
+        pace: Pace = Pace(),  # noqa: B008 - frozen
     ) -> None:
         self._hypervisor = hypervisor
         self._settings = settings
@@ -78,6 +90,8 @@ class Balancer:
         self._on_fault = on_fault
         self._moving = moving
         self._clock = clock
+        self._insight = insight
+        self.lane = Lane(hypervisor, insight=insight, pace=pace, clock=clock)
         self._state = State()
         self._reservations: dict[str, Reservation] = {}
         self._admitted: set[Reservation] = set()
@@ -90,16 +104,24 @@ class Balancer:
             ExceptionGroup: a fault of our own; guests keep what they have.
         """
         async with asyncio.TaskGroup() as tasks:
-            actor = Actor(self._hypervisor, tasks, clock=self._clock, on_outcome=self._on_outcome)
+            actor = Actor(
+                self._hypervisor,
+                tasks,
+                clock=self._clock,
+                on_outcome=self._on_outcome,
+                insight=self._insight,
+            )
+            lane = tasks.create_task(self.lane.run(partial(self._hurry, actor)), name="fast lane")
             try:
                 await self._keep_pace(actor, stop)
             finally:
+                lane.cancel()
                 await actor.settle()
 
     async def _keep_pace(self, actor: Actor, stop: asyncio.Event) -> None:
         due_s = self._clock()
         while not stop.is_set():
-            await self._pass(actor)
+            await self._pass(actor, self.look())
             due_s = max(due_s + self.policy.tick_s, self._clock())
             try:
                 async with asyncio.timeout(due_s - self._clock()):
@@ -107,10 +129,15 @@ class Balancer:
             except TimeoutError:
                 continue
 
-    async def _pass(self, actor: Actor) -> None:
+    async def _hurry(self, actor: Actor, seen: Snapshot) -> None:
+        """Do a pass out of turn, unless the operator has paused the host since the tick."""
+        if not self.paused:
+            await self._pass(actor, self._look_no_more(seen))
+
+    async def _pass(self, actor: Actor, decided: Awaitable[Tick]) -> None:
         """Do one pass: the boundary at which a fault of one pass ends."""
         try:
-            tick = await self.look()
+            tick = await decided
         except Exception as fault:
             if self._on_fault is None:
                 raise
@@ -118,6 +145,8 @@ class Balancer:
             return
         if self._moving:
             actor.perform(tick.decision.moves)
+            self.lane.passed(tick.snapshot, tick.decision, tick.policy)
+            self._tell_guests(tick)
         async with self._ticked:
             self._ticked.notify_all()
 
@@ -131,26 +160,55 @@ class Balancer:
             clock=self._clock,
             reservations=tuple(self._reservations.values()),
             paused=self.paused,
+            insight=self._insight,
         )
-        seen_s = self._clock()
-        state, policy = self._state, self.policy
+        # While all were looked at, the lane may have looked at some of them, and decided on it.
+        snapshot = replace(snapshot, guests=self.lane.freshest(snapshot.guests))
+        tick = self._decide(snapshot, observe_s=self._clock() - began_s)
+        for guest in snapshot.guests:
+            self._reservations.pop(guest.name, None)
+        return tick
+
+    async def _look_no_more(self, seen: Snapshot) -> Tick:
+        """Decide on what was seen; what has been asked of us since then counts."""
+        snapshot = replace(seen, reservations=tuple(self._reservations.values()))
+        return self._decide(snapshot, observe_s=0.0)
+
+    def _decide(self, snapshot: Snapshot, *, observe_s: float) -> Tick:
+        """Decide, starting from what the last decision left, and tell."""
+        began_s, state, policy = self._clock(), self._state, self.policy
         decision = decide(snapshot, state, policy)
         self._state = decision.state if self._moving else unmoved(decision)
         self._admitted = {
             item for item in snapshot.reservations if item.guest in self._state.admitted
         }
-        for guest in snapshot.guests:
-            self._reservations.pop(guest.name, None)
         tick = Tick(
             snapshot=snapshot,
             state=state,
             policy=policy,
             decision=decision,
-            observe_s=seen_s - began_s,
-            decide_s=self._clock() - seen_s,
+            observe_s=observe_s,
+            decide_s=self._clock() - began_s,
         )
         self._on_tick(tick)
         return tick
+
+    def _tell_guests(self, tick: Tick) -> None:
+        """Tell guests what they have and may have; whoever passes it on knows what is news."""
+        if self._insight is None or tick.snapshot.hurried:
+            return
+        for guest in tick.decision.guests:
+            settings = tick.snapshot.settings.get(guest.guest)
+            if settings is None or not settings.enabled:
+                continue
+            word = HostWord(
+                startup_bytes=settings.startup_bytes,
+                minimum_bytes=settings.minimum_bytes,
+                maximum_bytes=settings.maximum_bytes,
+                assigned_bytes=guest.assigned_bytes,
+                status=guest.status,
+            )
+            self._insight.tell(guest.guest, word)
 
     async def watch(self, looks: int, *, every_s: float) -> Tick:
         """Look several times without acting, and say what the last look decided."""

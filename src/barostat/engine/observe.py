@@ -10,6 +10,7 @@ from typing import Protocol
 from barostat.core.observation import GuestObservation, HostObservation, Reservation, Snapshot
 from barostat.core.settings import MemorySettings, setting_faults
 from barostat.errors import InputError
+from barostat.guest.base import Insight
 from barostat.hypervisors.base import Hypervisor
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "FixedSettings",
     "HostSource",
     "SettingsSource",
+    "deepened",
     "take_snapshot",
     "to_the_millisecond",
 ]
@@ -79,6 +81,7 @@ async def take_snapshot(
     clock: Callable[[], float],
     reservations: Sequence[Reservation] = (),
     paused: bool = False,
+    insight: Insight | None = None,
 ) -> Snapshot:
     """Look at everything once.
 
@@ -89,33 +92,42 @@ async def take_snapshot(
         clock: monotonic seconds; the snapshot's moment is when the last guest has answered.
         reservations: VMs that wait for their startup memory.
         paused: the operator holds every guest.
+        insight: what is heard from inside guests; it is told who is there.
     """
-    guests = await hypervisor.observe(now_s=clock())
+    found = await hypervisor.observe(now_s=clock())
+    if insight is not None:
+        insight.follow(found)
+    guests = [deepened(guest, insight) for guest in found]
     known: dict[str, MemorySettings] = {}
     faults: dict[str, str] = {}
     for guest in guests:
         try:
-            found = settings.settings_of(guest)
+            wanted = settings.settings_of(guest)
         except InputError as error:
             faults[guest.name] = error.message
             continue
-        if found is None:
+        if wanted is None:
             continue
-        broken = setting_faults(found, devices_bytes=guest.devices.ceiling_bytes)
+        broken = setting_faults(wanted, devices_bytes=guest.devices.ceiling_bytes)
         if broken:
             faults[guest.name] = "; ".join(broken)
         else:
-            known[guest.name] = found
+            known[guest.name] = wanted
     box = await host.observe(guests)
     return Snapshot(
         now_s=clock(),
         host=box,
-        guests=tuple(sorted(map(to_the_millisecond, guests), key=lambda guest: guest.name)),
+        guests=tuple(sorted(guests, key=lambda guest: guest.name)),
         settings=known,
         settings_faults=faults,
         reservations=tuple(reservations),
         paused=paused,
     )
+
+
+def deepened(guest: GuestObservation, insight: Insight | None) -> GuestObservation:
+    """Add to what was seen of a guest what was heard from inside it."""
+    return to_the_millisecond(guest if insight is None else insight.deepen(guest))
 
 
 def to_the_millisecond(guest: GuestObservation) -> GuestObservation:

@@ -93,9 +93,9 @@ def look_again_s(
 def _fell_bytes(
     before: GuestObservation, was: Statistics, now: GuestObservation, found: Statistics
 ) -> int:
-    """Say how much less is available, but for what the guest itself was made to give."""
-    given = max(0, before.devices.assigned_bytes - now.devices.assigned_bytes)
-    return was.available_bytes - found.available_bytes - given
+    """Say how much less is available, but for what the guest was given or had to give."""
+    given_bytes = now.devices.assigned_bytes - before.devices.assigned_bytes
+    return was.available_bytes - found.available_bytes + given_bytes
 
 
 def _grows(fell_bytes: int, now: Statistics) -> bool:
@@ -116,6 +116,7 @@ class _Turn:
     seen_s: float
     again_s: float
     last_s: float
+    in_need: bool = False
 
 
 class Sampler:
@@ -130,6 +131,11 @@ class Sampler:
     def __len__(self) -> int:
         return len(self._turns)
 
+    @property
+    def looking(self) -> int:
+        """How many are being looked at."""
+        return len(self._looking)
+
     def seen(self, guest: str, *, at_s: float, again_s: float | None) -> None:
         """Note that a guest was seen, and how soon it has to be again; None: at the next tick."""
         turn = self._turns.get(guest)
@@ -140,10 +146,10 @@ class Sampler:
         else:
             turn.seen_s, turn.again_s = at_s, again_s
 
-    def urge(self, guest: str, *, now_s: float) -> None:
-        """Have a guest looked at now, before all whose turn comes later."""
+    def urge(self, guest: str, *, now_s: float, in_need: bool) -> None:
+        """Have a guest looked at now; one that is in need, before all that only may be."""
         turn = self._turns.setdefault(guest, _Turn(seen_s=now_s, again_s=0.0, last_s=now_s))
-        turn.seen_s, turn.again_s = now_s, 0.0
+        turn.seen_s, turn.again_s, turn.in_need = now_s, 0.0, in_need
 
     def keep(self, guests: Collection[str]) -> None:
         """Forget all others."""
@@ -154,12 +160,12 @@ class Sampler:
         """Name those to look at now, the longest overdue first; each look has its `done`."""
         self._refill(now_s, pace)
         due = sorted(
-            (turn.last_s + turn.again_s, name)
+            (not turn.in_need, turn.last_s + turn.again_s, name)
             for name, turn in self._turns.items()
             if name not in self._looking and turn.seen_s + turn.again_s <= now_s + EARLY_S
         )
         room = min(LOOKS_AT_ONCE - len(self._looking), int(self._left))
-        taken = [name for _, name in due[:room]]
+        taken = [name for _, _, name in due[:room]]
         for name in taken:
             self._turns[name].last_s = now_s
         self._looking.update(taken)
@@ -172,17 +178,19 @@ class Sampler:
         self._turns.pop(guest, None)
 
     def wait_s(self, now_s: float, *, pace: Pace) -> float | None:
-        """Say how long to wait before the next `take`; None: until something changes."""
+        """Say how long to wait before the next `take`; None: until something is noted."""
+        longest_s = pace.look_s if self._looking else None
         due = [
             turn.seen_s + turn.again_s
             for name, turn in self._turns.items()
             if name not in self._looking
         ]
         if not due or len(self._looking) >= LOOKS_AT_ONCE:
-            return None
+            return longest_s
         self._refill(now_s, pace)
         earning_s = max(0.0, 1 - self._left) / pace.looks_per_s
-        return max(min(due) - now_s, earning_s, pace.look_s / TOGETHER)
+        wait_s = max(min(due) - now_s, earning_s, pace.look_s / TOGETHER)
+        return wait_s if longest_s is None else min(wait_s, longest_s)
 
     def _refill(self, now_s: float, pace: Pace) -> None:
         """Earn what the time since was worth; no more is saved than one `look_s` is worth."""
