@@ -418,7 +418,6 @@ async def test_a_guest_that_does_not_read_holds_nobody_up(tmp_path: Path) -> Non
         peer.reading = False
         await here.look()
         channel = here.agents._kept["web"].channel
-        assert channel.talk is not None
         session = channel.talk.session
         peer.say(hello(session), report(session, 1))
         await here.look()

@@ -115,10 +115,9 @@ class Agents:
     def deepen(self, guest: GuestObservation) -> GuestObservation:
         """Add to what was seen of a guest what its agent said, if that is fresh and can be true."""
         channel = self._channel(guest.name)
-        talk = None if channel is None else channel.talk
-        if channel is None or talk is None:
+        if channel is None:
             return guest
-        report = channel.report
+        report, talk = channel.report, channel.talk
         if report is None or talk.report_at_s <= guest.disturbed_at_s:
             return guest
         deep = deepened(guest, report, at_s=talk.report_at_s)
@@ -130,11 +129,9 @@ class Agents:
         channel = self._channel(guest)
         if channel is None:
             return None
-        hello = None if channel.talk is None else channel.talk.hello
-        fault = self._fault(channel)
+        hello, report, fault = channel.talk.hello, channel.talk.report, self._fault(channel)
         if hello is None:
             return Card(depth=Depth.BALLOON, fault=fault) if fault else None
-        report = channel.talk.report if channel.talk is not None else None
         return Card(
             depth=Depth.BALLOON if fault else Depth.AGENT,
             version=hello.agent,
@@ -155,7 +152,7 @@ class Agents:
             left_s = channel.due_s - now_s
             when = f"in {left_s:.0f} s" if left_s >= 1 else "now"
             return f"{channel.fault}; it is tried again {when}"
-        if talk is None or talk.hello is None:
+        if talk.hello is None:
             return ""
         if channel.report is None:
             return talk.doubt or f"it has not reported for {now_s - talk.report_at_s:.0f} s"

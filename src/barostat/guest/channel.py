@@ -46,7 +46,7 @@ class Channel:
         on_report: told of every report that is believed; must not raise.
 
     Attributes:
-        talk: the session that was opened last, None before the first.
+        talk: the newest session.
         fault: why nobody listens to the agent; empty where there is no reason but its silence.
         due_s: when it is tried again.
         doubt: why its newest report does not fit what its host sees of the guest; empty if it does.
@@ -61,7 +61,6 @@ class Channel:
         on_report: Callable[[str], None],
     ) -> None:
         self.name = name
-        self.talk: Conversation | None = None
         self.fault = ""
         self.due_s = clock()
         self.doubt = ""
@@ -70,6 +69,7 @@ class Channel:
         self._on_report = on_report
         self._wire: Wire | None = None
         self._conduct = Conduct(clock())
+        self.talk = self._new_talk()
         self._word: HostWord | None = None
         self._told: HostWord | None = None
         self._told_s = self._asked_s = float("-inf")
@@ -125,7 +125,7 @@ class Channel:
 
     def disturbed(self, at_s: float) -> None:
         """Begin a new session if the guest was reset, resumed or migrated since this one began."""
-        if self._wire is not None and self.talk is not None and self.talk.began_s < at_s:
+        if self._wire is not None and self.talk.began_s < at_s:
             self.talk = self._new_talk()
             self._send(protocol.welcome(self.talk.session))
 
@@ -133,7 +133,7 @@ class Channel:
     def report(self) -> Report | None:
         """The newest report, None if there is none, it is too old, or nobody listens any more."""
         talk = self.talk
-        if self._wire is None or talk is None or talk.report is None:
+        if self._wire is None or talk.report is None:
             return None
         return talk.report if self._clock() - talk.report_at_s <= FRESH_S else None
 
@@ -144,8 +144,6 @@ class Channel:
             ProtocolError: nobody should listen to it for a while.
         """
         talk = self.talk
-        if talk is None:
-            return
         match talk.hear(line, self._clock()):
             case Hello(session=session) if session != talk.session:
                 self._send(protocol.welcome(talk.session))
@@ -177,8 +175,8 @@ class Channel:
 
     async def before_shrink(self, to_bytes: int) -> None:
         """Let the guest's programs give memory by themselves, if it has any that would."""
-        now_s, talk = self._clock(), self.talk
-        hooked = talk is not None and talk.hello is not None and talk.hello.hook
+        now_s, hello = self._clock(), self.talk.hello
+        hooked = hello is not None and hello.hook
         if not hooked or self.report is None or self._done is not None:
             return
         if now_s - self._asked_s < HOOK_EVERY_S:
