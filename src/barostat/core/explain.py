@@ -39,8 +39,8 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
         "kernel pages out what it uses least"
     ),
     ReasonCode.TRIMMED: (
-        "it hardly waits for memory, {stall_percent} % of the time, so it has less than it should: "
-        "what it uses least is paged out, a little at a time"
+        "it hardly waits for memory, {stall_percent} % of the time, so it is trimmed below what it "
+        "should have: what it uses least is paged out, a little at a time"
     ),
     ReasonCode.ABOVE_MAXIMUM: "it has more than its maximum, {maximum_bytes}",
     ReasonCode.STUCK: (
@@ -100,6 +100,10 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
         "more now"
     ),
     ReasonCode.ENOUGH: "it has {assigned_bytes}, and {target_bytes} is its share",
+    ReasonCode.CALM: (
+        "it has {assigned_bytes}, less than it should, and hardly waits for memory with it, "
+        "{stall_percent} % of the time"
+    ),
     ReasonCode.SHORT: (
         "it needs {demand_bytes}, but the host is short and its share is {target_bytes}; its own "
         "kernel pages out what it uses least"

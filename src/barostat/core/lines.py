@@ -45,8 +45,10 @@ def line_of(
     pressing = demand.distressed or harmed or _outruns(demand, available, policy)
     trim = None if pressing else _trim_bytes(demand, state, settings, now_s, policy)
     want = max(buffered, lately)
-    if trim is not None:
-        buffered, want = min(buffered, trim), min(want, trim)
+    if trim is not None and trim < want:
+        buffered, want = min(buffered, trim), trim
+    else:
+        trim = None
     return Line(
         guest=guest.name,
         actual_bytes=actual,

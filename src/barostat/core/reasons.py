@@ -60,6 +60,7 @@ class ReasonCode(enum.Enum):
     WAITING = "waiting"
     HOST_PRESSED = "host-pressed"
     ENOUGH = "enough"
+    CALM = "calm"
     SHORT = "short"
     SPARE = "spare"
     IN_USE = "in-use"

@@ -76,12 +76,15 @@ def _step(
     """Say how much to ask of a guest now, and why, or why nothing."""
     idle = missing <= 0
     worthwhile = line.excess_bytes >= line.dead_band_bytes or _too_large(line)
-    if idle and not worthwhile and line.trim_bytes is None:
+    trim = line.trim_bytes
+    if idle and not worthwhile and trim is None:
         return 0, _enough(line)
     if line.stay is not None and (idle or not line.stuck_plug):
         return 0, line.stay
+    if idle and trim is not None and not worthwhile:
+        return _trim(line, trim, policy)
     if idle:
-        return _trickle(line, now_s, policy) if worthwhile else _trim(line, policy)
+        return _trickle(line, now_s, policy)
     return _wanted(line, missing, pool_bytes, reason, policy)
 
 
@@ -95,7 +98,7 @@ def _enough(line: Line) -> Reason:
     if line.stay is not None and line.actual_bytes - line.want_bytes >= line.dead_band_bytes:
         return line.stay
     if line.trim_bytes is not None:
-        return _unnoticed(line)
+        return _calm(line)
     if line.demand_bytes - line.actual_bytes >= line.granularity_bytes:
         return because(
             ReasonCode.SHORT, demand_bytes=line.demand_bytes, target_bytes=line.target_bytes
@@ -177,15 +180,21 @@ def _held_until_s(line: Line, policy: Policy) -> float:
     return line.harmed_at_s + policy.demand.stall_hold_s
 
 
-def _trim(line: Line, policy: Policy) -> tuple[int, Reason]:
+def _trim(line: Line, to_bytes: int, policy: Policy) -> tuple[int, Reason]:
     """Say how much a guest that does not notice is trimmed by."""
     can_give = max(spare_bytes(line, policy), line.pageable_bytes)
-    due = line.actual_bytes - (line.actual_bytes if line.trim_bytes is None else line.trim_bytes)
-    return min(line.excess_bytes, due, can_give), _unnoticed(line)
+    step = min(line.excess_bytes, line.actual_bytes - to_bytes, can_give)
+    if step < line.granularity_bytes:
+        return 0, _calm(line)
+    return step, because(ReasonCode.TRIMMED, stall_percent=percent(line.stall_ratio))
 
 
-def _unnoticed(line: Line) -> Reason:
-    return because(ReasonCode.TRIMMED, stall_percent=percent(line.stall_ratio))
+def _calm(line: Line) -> Reason:
+    return because(
+        ReasonCode.CALM,
+        assigned_bytes=line.actual_bytes,
+        stall_percent=percent(line.stall_ratio),
+    )
 
 
 def _reasons(line: Line, step: int, why: Reason, *, by_balloon: bool) -> tuple[Reason, ...]:

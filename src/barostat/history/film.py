@@ -22,7 +22,7 @@ from barostat import __version__
 from barostat.core.decide import Decision, State
 from barostat.core.observation import Devices, GuestObservation, HostObservation, Snapshot
 from barostat.core.policy import Policy
-from barostat.core.statistics import Statistics
+from barostat.core.statistics import Inside, Statistics
 
 __all__ = ["Camera", "Frame", "Key", "Pass", "Picture", "timed"]
 
@@ -44,6 +44,9 @@ FIGURES: Final = (
     "alloc_stalls",
 )
 figures_of = operator.attrgetter(*FIGURES)
+
+INSIDE_FIGURES: Final = ("committed_bytes", "stalled_us", "refaulted_bytes", "scanned_bytes")
+inside_figures_of = operator.attrgetter(*INSIDE_FIGURES)
 
 
 class Pass(Protocol):
@@ -94,10 +97,13 @@ class Frame(msgspec.Struct, array_like=True):
         carried_out: the decision before was carried out; False: it was only looked at.
         now_s: the snapshot's moment.
         host: the box, where it changed.
-        stamps: when each guest was seen, then when each spoke; see `_stamps`.
+        stamps: when each guest was seen, then when each spoke, then when the program in each that
+            has one spoke; see `_stamps`.
         whole: guests of whom more changed than the following.
         devices: their sizes.
         said: by how much each figure of their statistics changed.
+        heard: by how much each figure changed that a program in them said.
+        hurried: for whom this was decided out of turn.
     """
 
     carried_out: bool
@@ -107,6 +113,8 @@ class Frame(msgspec.Struct, array_like=True):
     whole: dict[int, GuestObservation]
     devices: dict[int, Devices]
     said: dict[int, tuple[int, ...]]
+    heard: dict[int, tuple[int, ...]] = {}
+    hurried: frozenset[str] = frozenset()
 
 
 class Camera:
@@ -161,10 +169,14 @@ def _frame(was: Snapshot, now: Snapshot, *, carried_out: bool) -> Frame:
     whole: dict[int, GuestObservation] = {}
     devices: dict[int, Devices] = {}
     said: dict[int, tuple[int, ...]] = {}
+    heard: dict[int, tuple[int, ...]] = {}
     for number, (before, guest) in enumerate(zip(was.guests, now.guests, strict=True)):
         change = _change(before.statistics, guest.statistics)
+        inner = _inner_change(before.inside, guest.inside)
         if (
             change is None
+            or inner is None
+            or guest.heard_by is not before.heard_by
             or guest.run_state is not before.run_state
             or guest.disturbed_at_s != before.disturbed_at_s
         ):
@@ -172,6 +184,8 @@ def _frame(was: Snapshot, now: Snapshot, *, carried_out: bool) -> Frame:
             continue
         if any(change):
             said[number] = change
+        if any(inner):
+            heard[number] = inner
         if guest.devices != before.devices:
             devices[number] = guest.devices
     return Frame(
@@ -182,6 +196,8 @@ def _frame(was: Snapshot, now: Snapshot, *, carried_out: bool) -> Frame:
         whole=whole,
         devices=devices,
         said=said,
+        heard=heard,
+        hurried=now.hurried,
     )
 
 
@@ -201,6 +217,18 @@ def _change(before: Statistics | None, now: Statistics | None) -> tuple[int, ...
     return tuple((value or 0) - (other or 0) for value, other in zip(found, was, strict=True))
 
 
+def _inner_change(before: Inside | None, now: Inside | None) -> tuple[int, ...] | None:
+    """Say by how much each figure from within changed, None if one came or went."""
+    if before is now:
+        return ()
+    if before is None or now is None:
+        return None
+    was, found = inside_figures_of(before), inside_figures_of(now)
+    if any((value is None) is not (other is None) for value, other in zip(found, was, strict=True)):
+        return None
+    return tuple((value or 0) - (other or 0) for value, other in zip(found, was, strict=True))
+
+
 def _stamps(now_s: float, guests: Sequence[GuestObservation]) -> bytes | list[int]:
     """Pack the times: as ages in milliseconds where that loses nothing, else whole.
 
@@ -208,6 +236,7 @@ def _stamps(now_s: float, guests: Sequence[GuestObservation]) -> bytes | list[in
     """
     stamps = [guest.seen_at_s for guest in guests]
     stamps += [guest.statistics_at_s for guest in guests]
+    stamps += [guest.inside.at_s for guest in guests if guest.inside is not None]
     now_ms = round(now_s * 1000)
     ages = [now_ms - round(stamp * 1000) for stamp in stamps]
     if timed(now_ms, ages) == stamps:

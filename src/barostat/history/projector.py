@@ -17,16 +17,18 @@ import msgspec
 from barostat.core.decide import Decision, State, decide
 from barostat.core.observation import Snapshot
 from barostat.core.policy import Policy
-from barostat.core.statistics import Statistics
+from barostat.core.statistics import Inside, Statistics
 from barostat.errors import HistoryError
 from barostat.history.film import (
     FIGURES,
+    INSIDE_FIGURES,
     LENGTH_BYTES,
     RAW,
     STAMP_BYTES,
     Frame,
     Key,
     figures_of,
+    inside_figures_of,
     timed,
 )
 
@@ -93,10 +95,14 @@ def _next(scene: Scene, content: memoryview) -> Scene:
     frame = msgspec.msgpack.decode(content, type=Frame)
     was, decision = scene.snapshot, scene.decision
     stamps, count = _unpacked(frame.now_s, frame.stamps), len(was.guests)
+    inner_stamps = iter(stamps[2 * count :])
     guests = []
     for number, before in enumerate(was.guests):
         guest = frame.whole.get(number)
-        if guest is None:
+        if guest is not None:
+            if guest.inside is not None:
+                next(inner_stamps, None)
+        else:
             change = frame.said.get(number)
             said = before.statistics
             guest = replace(
@@ -105,13 +111,37 @@ def _next(scene: Scene, content: memoryview) -> Scene:
                 statistics=said if change is None else _changed(said, change),
                 seen_at_s=stamps[number],
                 statistics_at_s=stamps[count + number],
+                inside=_heard(before.inside, frame.heard.get(number), inner_stamps),
             )
         guests.append(guest)
-    snapshot = replace(was, now_s=frame.now_s, host=frame.host or was.host, guests=tuple(guests))
+    snapshot = replace(
+        was,
+        now_s=frame.now_s,
+        host=frame.host or was.host,
+        guests=tuple(guests),
+        hurried=frame.hurried,
+    )
     state = decision.state if frame.carried_out else decision.before
     return replace(
         scene, snapshot=snapshot, state=state, decision=decide(snapshot, state, scene.policy)
     )
+
+
+def _heard(
+    before: Inside | None, change: Sequence[int] | None, stamps: Iterator[float]
+) -> Inside | None:
+    if before is None:
+        return None
+    at_s = next(stamps, before.at_s)
+    figures: dict[str, Any] = {}
+    if change is not None:
+        figures = {
+            name: None if value is None else value + difference
+            for name, value, difference in zip(
+                INSIDE_FIGURES, inside_figures_of(before), change, strict=True
+            )
+        }
+    return replace(before, at_s=at_s, **figures)
 
 
 def _unpacked(now_s: float, stamps: bytes | list[int]) -> Sequence[float]:
