@@ -12,7 +12,8 @@ import pytest
 from barostat.config.sections import DaemonConfig, ServiceSection
 from barostat.core.observation import RunState
 from barostat.daemon.lock import only_daemon
-from barostat.daemon.parts import OWN_GROUP, group_of, guests_of, host_policy
+from barostat.daemon.parts import OWN_GROUP, group_of, guests_of, host_policy, pace_of
+from barostat.engine.sampling import Pace
 from barostat.errors import InputError, ServiceError
 from barostat.host.policy import HostPolicy
 from barostat.units import GIB
@@ -27,6 +28,13 @@ def test_the_numbers_of_the_host_reach_it() -> None:
 
     assert host_policy(wanted.host) == HostPolicy(reserve_bytes=3 * GIB, lasting_s=7)
     assert host_policy(DaemonConfig().host) == HostPolicy()
+
+
+def test_the_numbers_of_the_fast_lane_reach_it() -> None:
+    wanted = config(lane={"on": False, "touch_per_s": "2GiB"})
+
+    assert pace_of(wanted.lane) == Pace(on=False, touch_bytes_per_s=2 * GIB)
+    assert pace_of(DaemonConfig().lane) == Pace()
 
 
 def test_a_daemon_of_nothing_is_refused() -> None:

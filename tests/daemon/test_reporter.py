@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import MutableMapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from barostat.daemon.reporter import Reporter, figures
 from barostat.engine.act import Outcome
 from barostat.engine.loop import Balancer, Tick
 from barostat.engine.observe import FixedSettings
+from barostat.engine.sampling import Pace
 from barostat.errors import DeadlineError
 from barostat.hypervisors.simulated import SimulatedHypervisor
 from barostat.units import MIB
@@ -38,7 +40,7 @@ class Box:
 class Story:
     """A simulated host, balanced, and the log of it."""
 
-    def __init__(self, *, moving: bool) -> None:
+    def __init__(self, *, moving: bool, pace: Pace = Pace()) -> None:  # noqa: B008 - frozen
         clock = asyncio.get_running_loop().time
         self.host = Host(SimulatedHypervisor(clock))
         self.box = Box()
@@ -52,6 +54,7 @@ class Story:
             on_outcome=reporter.on_outcome,
             moving=moving,
             clock=clock,
+            pace=pace,
         )
 
     def _on_tick(self, tick: Tick) -> None:
@@ -73,6 +76,10 @@ def events(lines: Lines, *words: str, level: str | None = None) -> list[str]:
     ]
 
 
+def kinds(tick: Tick) -> list[str]:
+    return [move.kind.value for move in tick.decision.moves]
+
+
 async def test_a_guest_that_stays_as_it_is_is_told_of_once() -> None:
     story = Story(moving=True)
     story.host.add("web")
@@ -86,7 +93,7 @@ async def test_a_guest_that_stays_as_it_is_is_told_of_once() -> None:
 
 
 async def test_every_move_is_told_with_its_reason_and_each_change_of_status() -> None:
-    story = Story(moving=True)
+    story = Story(moving=True, pace=Pace(on=False))
     web = story.host.add("web")
     await story.go_on(15)
     web.use(900 * MIB)
@@ -150,6 +157,26 @@ async def test_a_guest_that_ended_is_told_of() -> None:
     web.die()
 
     assert events(await story.go_on(3), "web: gone") == ["web: gone"]
+
+
+async def test_a_move_out_of_turn_is_told_as_such_and_only_once() -> None:
+    story = Story(moving=True)
+    story.host.add("db")
+    web = story.host.add("web")
+    await story.go_on(15)
+    web.use(900 * MIB)
+    await story.go_on(5)
+    tick = next(tick for tick in story.ticks if "grow" in kinds(tick))
+    hurried = replace(tick, snapshot=replace(tick.snapshot, hurried=frozenset({"web"})))
+    reporter = Reporter(moving=True)
+
+    with structlog.testing.capture_logs() as lines:
+        reporter.on_tick(hurried)
+        reporter.on_tick(tick)
+
+    assert len(events(lines, "web: grow from")) == 1
+    assert events(lines, "at once: web: grow from", level="info")
+    assert not events(lines, "gone")
 
 
 async def test_the_figures_of_a_host_are_one_line() -> None:

@@ -1,21 +1,34 @@
-"""From the configuration to the parts of the daemon: whose guests, which box, who may speak."""
+"""From the configuration to the daemon's parts: whose guests, who in them is heard, which box."""
 
 from __future__ import annotations
 
 import grp
 import importlib.util
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Final
 
-from barostat.config.sections import DaemonConfig, HostSection, LibvirtSection, ServiceSection
+from barostat.config.sections import (
+    AgentSection,
+    DaemonConfig,
+    HostSection,
+    LaneSection,
+    LibvirtSection,
+    ServiceSection,
+)
 from barostat.config.settings_file import SettingsFolder
+from barostat.engine.sampling import Pace
 from barostat.errors import InputError
+from barostat.guest.agents import Agents
+from barostat.guest.base import InnerSource, Insight
+from barostat.guest.qga import Qga
 from barostat.host.policy import HostPolicy
+from barostat.hypervisors.base import Hypervisor
 from barostat.hypervisors.combined import Combined
 from barostat.hypervisors.member import Member
 from barostat.hypervisors.qmp import QmpHypervisor
 
-__all__ = ["group_of", "guests_of", "host_policy"]
+__all__ = ["group_of", "guests_of", "host_policy", "insight_of", "pace_of"]
 
 LIBVIRT_OF_THE_MACHINE: Final = "qemu:///system"
 OWN_GROUP: Final = "barostat"
@@ -59,6 +72,30 @@ def _libvirt(section: LibvirtSection) -> Iterator[Member]:
         yield Member(
             label=uri, hypervisor=libvirt, settings=libvirt, powered_off=libvirt.powered_off
         )
+
+
+def insight_of(
+    section: AgentSection, guests: Hypervisor, *, on_report: Callable[[str], None]
+) -> Insight:
+    """Make what listens inside guests.
+
+    Args:
+        section: whom to hear.
+        guests: they lead to their agents.
+        on_report: told of every report that comes by itself.
+    """
+    sources: list[InnerSource] = []
+    if section.enabled:
+        sources.append(Agents(sockets=lambda: guests.agents, on_report=on_report))
+    if section.guest_agent:
+        every_s = section.guest_agent_s
+        sources.append(Qga(guests.ask_guest_agent, clock=time.monotonic, every_s=every_s))
+    return Insight(sources)
+
+
+def pace_of(section: LaneSection) -> Pace:
+    """Make the numbers that the fast lane keeps to."""
+    return Pace(**section.numbers(Pace.__dataclass_fields__))
 
 
 def host_policy(section: HostSection) -> HostPolicy:

@@ -6,7 +6,8 @@ and goes all the time in a healthy host is told at the level `debug`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
@@ -62,10 +63,10 @@ class Reporter:
         self._tier = ""
 
     def on_tick(self, tick: Tick) -> None:
-        """Tell what is otherwise than at the last pass; of one out of turn, what it moved."""
+        """Tell what is otherwise than at the last pass; out of turn, of whom that was for."""
         decision = tick.decision
         if tick.snapshot.hurried:
-            self._tell_at_once(decision)
+            self._tell_hurried(decision, tick.snapshot.hurried)
             return
         self._tell_host(decision)
         told, self._told = self._told, {}
@@ -74,11 +75,11 @@ class Reporter:
         for name in told:
             self._log.info(f"{name}: gone", guest=name)
 
-    def _tell_at_once(self, decision: Decision) -> None:
-        for move in decision.moves:
-            before = self._told.get(move.guest, _Told())
-            self._tell_move(move, when="at once: ")
-            self._told[move.guest] = replace(before, holds=(), move=self._move_key(move))
+    def _tell_hurried(self, decision: Decision, hurried: Collection[str]) -> None:
+        for guest in decision.guests:
+            if guest.guest in hurried:
+                told = self._told.get(guest.guest)
+                self._told[guest.guest] = self._tell_guest(guest, told, when="at once: ")
 
     def _tell_host(self, decision: Decision) -> None:
         if decision.tier.value != self._tier:
@@ -96,14 +97,14 @@ class Reporter:
             self._log.info(f"over: {sentence(self._alarms[code])}", alarm=code.value)
         self._alarms = alarms
 
-    def _tell_guest(self, guest: GuestDecision, told: _Told | None) -> _Told:
+    def _tell_guest(self, guest: GuestDecision, told: _Told | None, *, when: str = "") -> _Told:
         before = told or _Told()
         if guest.status is not before.status:
             self._tell_status(guest, before.status)
         if guest.move is not None:
             key = self._move_key(guest.move)
             if key != before.move:
-                self._tell_move(guest.move)
+                self._tell_move(guest.move, when=when)
             return _Told(guest.status, (), key)
         holds = tuple(reason.code for reason in guest.reasons)
         if holds != before.holds:
@@ -129,7 +130,7 @@ class Reporter:
             return (move.kind, move.from_bytes, move.to_bytes)
         return (move.kind,)
 
-    def _tell_move(self, move: Move, *, when: str = "") -> None:
+    def _tell_move(self, move: Move, *, when: str) -> None:
         self._log.info(
             when + (summary(move) if self._moving else f"would move {summary(move)}"),
             guest=move.guest,

@@ -21,7 +21,7 @@ from barostat.config.sections import DaemonConfig
 from barostat.daemon.api import api_of, history_of
 from barostat.daemon.lock import beside
 from barostat.daemon.logs import LogOutput
-from barostat.daemon.parts import guests_of, host_policy
+from barostat.daemon.parts import guests_of, host_policy, insight_of, pace_of
 from barostat.daemon.reporter import Reporter, figures
 from barostat.engine.act import Outcome
 from barostat.engine.control import Control
@@ -76,6 +76,7 @@ class Daemon:
         self._failures = 0
         self._reporter = Reporter(moving=not observe)
         self._guests = guests_of(config)
+        self._insight = insight_of(config.agent, self._guests, on_report=self._hear)
         self._host = Host(host_policy(config.host))
         self._balancer = Balancer(
             self._guests,
@@ -86,6 +87,8 @@ class Daemon:
             on_outcome=self._on_outcome,
             on_fault=self._on_fault,
             moving=not observe,
+            insight=self._insight,
+            pace=pace_of(config.lane),
         )
         self._control = Control(
             self._balancer,
@@ -94,12 +97,14 @@ class Daemon:
             moving=not observe,
             pause_marker=beside(config.service.socket, "paused"),
             powered_off=self._guests.powered_off,
+            cards=self._insight.card,
         )
         self._history = history_of(config.history)
         self._stream = TickStream(self._control, report=lambda: self._host.report)
         self._metrics = Metrics(
             host=lambda: self._host.report,
             faults=lambda: self._guests.faults,
+            looks=lambda: self._balancer.lane.looks,
             moving=not observe,
         )
         self._api = api_of(
@@ -123,6 +128,7 @@ class Daemon:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._balancer.run(self._stop), name="balance")
+                tasks.create_task(self._insight.run(self._stop), name="hear")
                 tasks.create_task(self._api.run(self._stop), name="serve")
                 if self._history is not None:
                     tasks.create_task(self._history.run(self._stop), name="record")
@@ -151,6 +157,9 @@ class Daemon:
         self._systemd.ready(self._figures())
         self._log.info(f"ready at {self._config.service.socket}; {self._figures()}")
 
+    def _hear(self, guest: str) -> None:
+        self._balancer.lane.hear(guest)
+
     def _figures(self) -> str:
         tick = self._control.newest
         paused = "PAUSED, " if self._balancer.paused else ""
@@ -164,6 +173,8 @@ class Daemon:
         if self._history is not None:
             self._write_down(self._history.record, tick)
         self._reporter.on_tick(tick)
+        if tick.snapshot.hurried:
+            return  # that some are looked at does not say that all are
         if self._failures:
             self._log.info(f"well again after {self._failures} failed passes")
         self._failures = 0
@@ -206,6 +217,7 @@ class Daemon:
     async def _take_over(self, config: DaemonConfig) -> None:
         """Work by another configuration from the next pass on, as far as that is possible."""
         self._balancer.policy = config.policy.policy(config.demand)
+        self._balancer.lane.pace = pace_of(config.lane)
         self._host.policy = host_policy(config.host)
         self._output.apply(config.log)
         for section in AT_START_ONLY:

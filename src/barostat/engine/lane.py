@@ -49,6 +49,7 @@ class Lane:
 
     Attributes:
         pace: may be replaced at any time.
+        looks: how many looks at single guests there were.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Lane:
         clock: Callable[[], float],
     ) -> None:
         self.pace = pace
+        self.looks = 0
         self._hypervisor = hypervisor
         self._insight = insight
         self._clock = clock
@@ -129,6 +131,7 @@ class Lane:
             self._woken.clear()
             for guest in self._sampler.take(self._clock(), pace=self.pace):
                 self._quiet.clear()
+                self.looks += 1
                 tasks.create_task(self._look(guest), name=f"look {guest}")
             try:
                 async with asyncio.timeout(self._sampler.wait_s(self._clock(), pace=self.pace)):
