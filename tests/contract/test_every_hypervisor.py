@@ -175,6 +175,133 @@ async def test_statistics_count_plugged_memory(world: World) -> None:
     )
 
 
+async def test_one_guest_is_looked_at_by_itself_and_says_what_its_memory_is_like_by_then(
+    world: World,
+) -> None:
+    before = (await world.look())["alpha"]
+    stamps = [before.statistics_at_s]
+    for _ in range(5):
+        await world.pass_time(0.1)
+        now_s = world.now_s()
+        seen = await world.hypervisor.look("alpha", now_s=now_s)
+        assert abs(seen.seen_at_s - now_s) < 0.25
+        # Of an idle guest that says the same within the same second nobody knows that it spoke.
+        assert abs(seen.statistics_at_s - now_s) < 1.2
+        stamps.append(seen.statistics_at_s)
+
+    assert seen.statistics is not None
+    assert seen.run_state is RunState.RUNNING
+    assert seen.disturbed_at_s == before.disturbed_at_s
+    assert sizes(seen.devices) == sizes(before.devices)
+    assert stamps == sorted(stamps)
+
+
+async def test_a_look_at_one_guest_shows_sizes_and_statistics_of_the_same_moment(
+    world: World,
+) -> None:
+    await world.look()
+    before = await world.hypervisor.look("alpha", now_s=world.now_s())
+
+    await world.ask("alpha", plug(128 * MIB))
+    await world.settled("alpha", lambda now: now.plugged_bytes == 128 * MIB)
+    give_up_s = world.now_s() + 5
+    while True:
+        seen = await world.hypervisor.look("alpha", now_s=world.now_s())
+        assert before.statistics is not None
+        assert seen.statistics is not None
+        if seen.statistics.total_bytes == before.statistics.total_bytes + 128 * MIB:
+            break
+        assert world.now_s() < give_up_s  # it is brought online in its own time
+        await world.pass_time(0.1)
+
+    assert seen.devices.plugged_bytes == 128 * MIB
+
+
+async def test_a_look_at_one_guest_does_not_make_the_next_look_at_all_any_older(
+    world: World,
+) -> None:
+    await world.look()
+    alone = await world.hypervisor.look("alpha", now_s=world.now_s())
+    await world.pass_time(1)
+
+    seen = await world.look()
+
+    for guest in seen.values():
+        assert world.now_s() - guest.statistics_at_s < 1.2
+    assert seen["alpha"].statistics_at_s >= alone.statistics_at_s
+    assert seen["alpha"].disturbed_at_s == alone.disturbed_at_s
+
+
+async def test_looks_at_several_guests_and_at_all_may_overlap(world: World) -> None:
+    await world.look()
+
+    now_s = world.now_s()
+    alone = asyncio.gather(
+        *(world.hypervisor.look(name, now_s=now_s) for name in ("alpha", "beta", "alpha"))
+    )
+    together = await world.look()
+
+    for guest in (*await alone, *together.values()):
+        assert guest.run_state is RunState.RUNNING
+        assert guest.statistics is not None
+
+
+async def test_a_look_at_a_guest_that_stands_still_says_so(world: World) -> None:
+    before = (await world.look())["alpha"]
+
+    await world.pause("alpha")
+    await world.pass_time(0.3)
+    paused = await world.hypervisor.look("alpha", now_s=world.now_s())
+    await world.resume("alpha")
+    await world.until(lambda seen: seen["alpha"].run_state is RunState.RUNNING)
+
+    assert paused.run_state is RunState.PAUSED
+    assert paused.devices == before.devices
+
+
+async def test_a_look_at_a_guest_that_hangs_is_an_error_in_time_and_delays_no_neighbour(
+    world: World,
+) -> None:
+    await world.look()
+
+    world.hang("alpha")
+    try:
+        began_s = world.now_s()
+        failing = asyncio.create_task(world.hypervisor.look("alpha", now_s=began_s))
+        await asyncio.sleep(0)
+        beta = await world.hypervisor.look("beta", now_s=began_s)
+        beta_took_s = world.now_s() - began_s
+        with pytest.raises(HypervisorError) as failed:
+            await failing
+        took_s = world.now_s() - began_s
+    finally:
+        world.answer("alpha")
+    await world.until(lambda seen: seen["alpha"].run_state is RunState.RUNNING)
+
+    assert beta.statistics is not None
+    assert beta_took_s < 0.5
+    assert took_s < 6
+    assert failed.value.hint
+
+
+async def test_a_look_at_nobody_is_an_error_that_suggests_the_nearest(world: World) -> None:
+    await world.look()
+
+    with pytest.raises(UnknownGuestError) as unknown:
+        await world.hypervisor.look("alphaa", now_s=world.now_s())
+
+    assert "alpha" in unknown.value.hint
+
+
+async def test_agents_are_found_in_guests_that_are_there_and_nowhere_else(world: World) -> None:
+    await world.look()
+
+    assert set(world.hypervisor.agents) <= set(world.names)
+    for name, socket in world.hypervisor.agents.items():
+        assert socket.is_absolute()
+        assert name in str(socket)
+
+
 async def test_a_paused_guest_is_seen_as_such_and_its_statistics_grow_old(world: World) -> None:
     before = (await world.look())["alpha"]
 
