@@ -18,6 +18,8 @@ from barostat.engine.lane import Pace
 from barostat.engine.loop import Balancer, Tick
 from barostat.engine.observe import FixedCapacity, FixedSettings
 from barostat.errors import UnreachableError
+from barostat.history.film import Camera
+from barostat.history.projector import project
 from barostat.hypervisors.simulated import SimulatedGuest, SimulatedHypervisor
 from barostat.units import MIB
 
@@ -328,6 +330,23 @@ async def test_a_guest_that_jumps_while_it_gives_is_let_off_at_once_though_nothi
     assert let_off.decision.moves[0].kind is not MoveKind.SHRINK
     assert 7.25 < let_off.snapshot.now_s - began_s < 8
     assert web.devices().balloon_bytes < 10 * MIB
+
+
+async def test_what_was_decided_out_of_turn_is_decided_again_from_the_film(host: Host) -> None:
+    guests = await filled(host, *NAMES)
+    at = {12 + number / 7: partial(guest.use, 1200 * MIB) for number, guest in enumerate(guests)}
+    await host.run(host.balancer(7 * 1024 * MIB), 20, at)
+    camera, reels = Camera(), list[bytes]()
+
+    for tick in host.ticks:
+        picture = camera.take(tick)
+        reels = [*reels, picture.data] if picture.first else [*reels[:-1], reels[-1] + picture.data]
+    scenes = [scene for reel in reels for scene in project(reel)]
+
+    assert len(out_of_turn(host)) > 3
+    assert len(reels) < 4
+    assert [scene.snapshot for scene in scenes] == [tick.snapshot for tick in host.ticks]
+    assert [scene.decision for scene in scenes] == [tick.decision for tick in host.ticks]
 
 
 async def test_a_vm_that_asks_to_start_may_do_so_out_of_turn(host: Host) -> None:
