@@ -47,7 +47,7 @@ def test_the_demo_says_what_happens_and_compares(barostat: Shell) -> None:
     assert (said[0], said[-1]) == ("booting web, db, batch (simulated)",) * 2
     assert "\x1b" not in run.out
     assert run.out.startswith("With Barostat:\n    0 s  batch: OK, assigned 320 MiB, demand ")
-    assert "\n   13 s  web: grow from 304 MiB to " in run.out
+    assert "\n   12 s  web: grow from 304 MiB to " in run.out
     rows = [line.split() for line in run.out.splitlines()]
     assert ["barostat", "static"] in rows
     assert "- web grew past its boot size by hot-add, to " in run.out
