@@ -35,7 +35,7 @@ from barostat.core.settings import MemorySettings
 from barostat.core.sizes import Sizes
 from barostat.core.stalls import Stalls, begun, measured
 from barostat.core.statistics import Inside, Statistics
-from barostat.core.trimming import Trim, trimmed
+from barostat.core.trimming import Trim, trimmed, under_way
 from barostat.core.usage import (
     committed_demand_bytes,
     counters_fell,
@@ -160,7 +160,7 @@ def _next(
         returned_bytes=volumes.returned_bytes,
         paged_out_bytes=volumes.paged_out_bytes,
         refaulted_bytes=volumes.refaulted_bytes,
-        distressed=_distressed(previous.statistics, now, sizes, volumes, policy),
+        distressed=_distressed(previous, now, sizes, volumes, policy),
         marks=marks,
         source=source,
         inside=inside,
@@ -181,13 +181,17 @@ def _stalls(
 
 
 def _distressed(
-    before: Statistics, now: Statistics, sizes: Sizes, volumes: Volumes, policy: Policy
+    previous: DemandState, now: Statistics, sizes: Sizes, volumes: Volumes, policy: Policy
 ) -> bool:
+    """Say whether it pages for want of memory. What leaves one that is trimmed was to leave."""
+    trim, swapped = previous.trim, volumes.swapped_bytes
+    if trim is not None and under_way(trim, previous.at_s, policy):
+        swapped = volumes.swapped_in_bytes
     return in_distress(
-        before,
+        previous.statistics,
         now,
         inside_bytes=sizes.inside_bytes,
-        swap_bytes=volumes.swapped_bytes,
+        swap_bytes=swapped,
         short_ratio=policy.distress_ratio,
     )
 

@@ -42,13 +42,12 @@ def line_of(
     buffered = buffered_bytes(demand, buffer_percent=percent, policy=policy)
     lately = lately_bytes(demand, buffer_percent=percent, policy=policy)
     stalls, harmed = demand.stalls, demand.harmed
-    pressing = demand.distressed or harmed or _outruns(demand, available, policy)
+    want, pressing = max(buffered, lately), demand.distressed or harmed
     trim = None if pressing else _trim_bytes(demand, state, settings, now_s, policy)
-    want = max(buffered, lately)
-    if trim is not None and trim < want:
+    if trim is not None and trim < want:  # with nothing left it outruns what it has by a page
         buffered, want = min(buffered, trim), trim
     else:
-        trim = None
+        trim, pressing = None, pressing or _outruns(demand, available, policy)
     return Line(
         guest=guest.name,
         actual_bytes=actual,
