@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.property.world import Guest
 
 from barostat.core.decide import State, decide, unmoved
-from barostat.core.observation import HostObservation, RunState, Snapshot
-from barostat.core.policy import Policy
+from barostat.core.observation import (
+    Depth,
+    GuestObservation,
+    HostObservation,
+    RunState,
+    Snapshot,
+)
+from barostat.core.policy import DemandPolicy, DemandSource, Policy
 from barostat.core.settings import MemorySettings
+from barostat.core.statistics import Inside
 from barostat.engine.loop import Tick
-from barostat.history.film import Camera
+from barostat.history.film import INSIDE_FIGURES, Camera
 from barostat.history.projector import project
 from barostat.units import MIB
 
 POLICY = Policy()
+DEEP = Policy(demand=DemandPolicy(source=DemandSource.COMMITTED, adaptive=True, trim=True))
+HURRIED = [frozenset[str](), frozenset[str](), frozenset({"a"}), frozenset({"b", "c"})]
 LIMITS = MemorySettings(startup_bytes=512 * MIB, minimum_bytes=128 * MIB, maximum_bytes=1400 * MIB)
 
 
@@ -34,6 +45,7 @@ def nights(draw: st.DrawFn) -> list[Tick]:
         for name in ("a", "b", "c")
     ]
     now_s, state, ticks = 1000.0, State(), list[Tick]()
+    policy = draw(st.sampled_from([POLICY, DEEP]))
     for _ in range(draw(st.integers(2, 12))):
         now_s += draw(st.floats(0.5, 2.0))
         for guest in guests:
@@ -43,15 +55,16 @@ def nights(draw: st.DrawFn) -> list[Tick]:
             host=HostObservation(
                 capacity_bytes=draw(st.integers(1000, 4000)) * MIB, granting=draw(st.booleans())
             ),
-            guests=tuple(guest.look(now_s) for guest in guests),
+            guests=tuple(_within(draw, guest.look(now_s)) for guest in guests),
             settings={guest.name: LIMITS for guest in guests},
+            hurried=draw(st.sampled_from(HURRIED)),
         )
-        decision = decide(snapshot, state, POLICY)
+        decision = decide(snapshot, state, policy)
         ticks.append(
             Tick(
                 snapshot=snapshot,
                 state=state,
-                policy=POLICY,
+                policy=policy,
                 decision=decision,
                 observe_s=0.0,
                 decide_s=0.0,
@@ -62,6 +75,15 @@ def nights(draw: st.DrawFn) -> list[Tick]:
         for move in decision.moves if carried_out else ():
             next(guest for guest in guests if guest.name == move.guest).pending = move
     return ticks
+
+
+def _within(draw: st.DrawFn, seen: GuestObservation) -> GuestObservation:
+    """Have a program in the guest say something, or nothing."""
+    if not draw(st.booleans()):
+        return seen
+    said = {name: draw(st.none() | st.integers(0, 2**50)) for name in INSIDE_FIGURES}
+    inside = Inside(at_s=seen.statistics_at_s - draw(st.sampled_from([0.0, 0.25])), **said)
+    return replace(seen, inside=inside, heard_by=draw(st.sampled_from([Depth.QGA, Depth.AGENT])))
 
 
 def _happen(draw: st.DrawFn, guest: Guest, now_s: float) -> None:

@@ -38,6 +38,7 @@ class Watched:
         granting: bool = True,
         carried_out: bool = True,
         ages_s: Sequence[float] = (),
+        hurried: Sequence[str] = (),
     ) -> Tick:
         """Look at guests as they are, a second later, and decide."""
         self.now_s += 1.0
@@ -50,6 +51,7 @@ class Watched:
             ),
             settings={seen.name: self.settings.get(seen.name, settings()) for seen in guests},
             reservations=self.reservations,
+            hurried=frozenset(hurried),
         )
         state, decision = self.state, decide(snapshot, self.state, self.policy)
         self.state = decision.state if carried_out else unmoved(decision)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from random import Random
 
-from tests.unit.builders import devices, guest, settings, statistics
+import msgspec
+from tests.unit.builders import POLICY, devices, guest, heard, settings, statistics
 from tests.unit.history_world import Watched
 
 from barostat import __version__
-from barostat.core.observation import Reservation, RunState
-from barostat.core.policy import Policy
+from barostat.core.observation import Depth, GuestObservation, Reservation, RunState
+from barostat.core.policy import DemandPolicy, DemandSource, Policy
+from barostat.core.statistics import Inside
 from barostat.engine.loop import Tick
 from barostat.errors import HistoryError
-from barostat.history.film import REEL_TICKS, Camera
+from barostat.history.film import LENGTH_BYTES, RAW, REEL_TICKS, Camera, Key, _frame
 from barostat.history.projector import Scene, project
 from barostat.units import MIB
 
@@ -137,6 +141,91 @@ def test_a_guest_that_falls_silent_boots_or_is_resized_is_kept_whole() -> None:
 
     assert len(filmed(ticks)) == 1
     assert_same(shown(ticks), ticks)
+
+
+def within(second: int, *, silent: bool = False, by: Depth = Depth.AGENT) -> GuestObservation:
+    seen = guest("deep", used=400 + second)
+    if silent:
+        return seen
+    return heard(
+        seen,
+        by=by,
+        at=1000.9 + second,
+        committed_bytes=(700 + 3 * second) * MIB,
+        stalled_us=12_345 * second,
+        scanned_bytes=second * MIB,
+    )
+
+
+def test_what_is_said_from_within_is_kept_to_the_last_bit() -> None:
+    host = Watched(policy=Policy(demand=DemandPolicy(source=DemandSource.COMMITTED)))
+    seen = [
+        *(within(second) for second in range(8)),
+        within(8, silent=True),
+        within(9, silent=True),
+        within(10, by=Depth.QGA),
+        within(10, by=Depth.QGA),
+        within(11),
+        replace(within(12), inside=Inside(at_s=1013.1, refaulted_bytes=5)),
+    ]
+    ticks = [host.look(guest("plain", used=300), deep) for deep in seen]
+
+    assert len(filmed(ticks)) == 1
+    assert_same(shown(ticks), ticks)
+
+
+def test_words_from_within_take_little() -> None:
+    plain, deep = Watched(), Watched()
+    without = [plain.look(within(second, silent=True)) for second in range(REEL_TICKS)]
+    with_words = [deep.look(within(second)) for second in range(REEL_TICKS)]
+
+    more = sum(map(len, filmed(with_words)[0])) - sum(map(len, filmed(without)[0]))
+    assert more < 30 * REEL_TICKS
+
+
+def test_for_whom_was_decided_out_of_turn_is_kept() -> None:
+    host = Watched()
+    seen = guest("calm", used=940), guest("hurried", used=940)
+    ticks = [
+        host.look(*seen, hurried=["hurried"]),
+        host.look(*seen),
+        host.look(*seen, hurried=["calm", "hurried"]),
+    ]
+
+    assert len(filmed(ticks)) == 1
+    assert_same(shown(ticks), ticks)
+
+
+def as_the_version_before_wrote(ticks: list[Tick]) -> bytes:
+    """A reel without any of the figures that came with what is said from within."""
+    first = ticks[0]
+    key = msgspec.to_builtins(Key("0.0", first.policy, first.state, first.snapshot))
+    _, policy, state, snapshot = key
+    del policy["demand"], snapshot["hurried"]
+    for seen in snapshot["guests"]:
+        del seen["inside"], seen["heard_by"]
+    for remembered in state["guests"].values():
+        for name in ("marks", "source", "inside", "stalls", "harmed_at_s", "tuning", "trim"):
+            del remembered["demand"][name]
+    frames = [
+        msgspec.to_builtins(_frame(was.snapshot, tick.snapshot, carried_out=True))[:7]
+        for was, tick in pairwise(ticks)
+    ]
+    stream = zlib.compressobj(wbits=RAW)
+    encoded = [msgspec.msgpack.encode(content) for content in (key, *frames)]
+    framed = b"".join(len(data).to_bytes(LENGTH_BYTES, "big") + data for data in encoded)
+    return stream.compress(framed) + stream.flush()
+
+
+def test_film_of_the_version_before_is_still_shown() -> None:
+    host = Watched(capacity=2500)
+    ticks = [host.look(guest("db", used=300 + 40 * second), guest()) for second in range(12)][3:]
+
+    scenes = list(project(as_the_version_before_wrote(ticks)))
+
+    assert [scene.snapshot for scene in scenes] == [tick.snapshot for tick in ticks]
+    assert [scene.decision for scene in scenes] == [tick.decision for tick in ticks]
+    assert scenes[0].policy == POLICY
 
 
 def test_film_that_breaks_off_shows_what_is_whole() -> None:
