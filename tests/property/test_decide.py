@@ -13,17 +13,26 @@ from barostat.core.allocation import Mode, Tier
 from barostat.core.decide import Decision, GuestDecision, State, decide, unmoved
 from barostat.core.moves import Move, MoveKind
 from barostat.core.observation import (
+    Depth,
     GuestObservation,
     HostObservation,
     Reservation,
     RunState,
     Snapshot,
 )
-from barostat.core.policy import Policy
+from barostat.core.policy import DemandPolicy, DemandSource, Policy
+from barostat.core.reasons import ReasonCode
 from barostat.core.settings import MemorySettings
+from barostat.core.statistics import Inside
 from barostat.units import MIB
 
 POLICY = Policy()
+DEMANDS = [
+    DemandPolicy(),
+    DemandPolicy(source=DemandSource.COMMITTED),
+    DemandPolicy(adaptive=True),
+    DemandPolicy(trim=True),
+]
 MACHINES, STEPS = 400, 50  # 20,000 steps
 NAMES = ("a", "b", "c", "d", "e")
 sizes_mib = st.integers(64, 1500)
@@ -67,10 +76,18 @@ class Adversary(RuleBasedStateMachine):
         boots=st.lists(st.integers(256, 1024), min_size=1, max_size=4),
         deflate=st.booleans(),
         mode=st.sampled_from(Mode),
+        demand=st.sampled_from(DEMANDS),
         data=st.data(),
     )
-    def begin(self, boots: list[int], deflate: bool, mode: Mode, data: st.DataObject) -> None:
-        self.policy = Policy(mode=mode)
+    def begin(
+        self,
+        boots: list[int],
+        deflate: bool,
+        mode: Mode,
+        demand: DemandPolicy,
+        data: st.DataObject,
+    ) -> None:
+        self.policy = Policy(mode=mode, demand=demand)
         for name, boot in zip(NAMES, boots, strict=False):
             self._arrive(name, boot, deflate, data.draw(sizes_mib))
         for guest in self.guests.values():
@@ -117,6 +134,37 @@ class Adversary(RuleBasedStateMachine):
     def all_page(self) -> None:
         for guest in self.guests.values():
             guest.thrash()
+
+    @rule(
+        data=st.data(),
+        calm=st.booleans(),
+        figures=st.tuples(*[st.none() | st.integers(0, 2**50)] * 4),
+        by=st.sampled_from([Depth.AGENT, Depth.AGENT, Depth.QGA]),
+    )
+    def says_from_within_what_it_likes(
+        self,
+        data: st.DataObject,
+        calm: bool,
+        figures: tuple[int | None, int | None, int | None, int | None],
+        by: Depth,
+    ) -> None:
+        guest = self._some(data)
+        committed, stalled, refaulted, scanned = figures
+        last = guest.inside.stalled_us if guest.inside is not None else None
+        guest.heard_by = by
+        guest.inside = Inside(
+            at_s=self.now_s,
+            committed_bytes=committed,
+            stalled_us=(last or 0) if calm else stalled,
+            refaulted_bytes=refaulted,
+            scanned_bytes=scanned,
+        )
+
+    @rule()
+    def all_with_agents_are_calm(self) -> None:
+        for guest in self.guests.values():
+            if guest.inside is not None:
+                guest.inside = replace(guest.inside, at_s=self.now_s)
 
     @rule(data=st.data(), mute=st.booleans())
     def falls_silent(self, data: st.DataObject, mute: bool) -> None:
@@ -203,12 +251,23 @@ class Adversary(RuleBasedStateMachine):
 
     @rule(wait_s=st.sampled_from([0.3, 1.0, 1.0, 1.0, 3.0, 12.0, 70.0]), carried_out=st.booleans())
     def is_decided_on(self, wait_s: float, carried_out: bool) -> None:
+        self._decide_on(wait_s, frozenset(), carried_out)
+
+    @rule(data=st.data(), wait_s=st.sampled_from([0.05, 0.2, 1.0, 6.0]), carried_out=st.booleans())
+    def is_decided_on_out_of_turn(
+        self, data: st.DataObject, wait_s: float, carried_out: bool
+    ) -> None:
+        some = data.draw(st.sets(st.sampled_from(sorted(self.guests)), min_size=1))
+        self._decide_on(wait_s, frozenset(some), carried_out)
+
+    def _decide_on(self, wait_s: float, hurried: frozenset[str], carried_out: bool) -> None:
         self.now_s += wait_s
         seen = {name: guest.look(self.now_s) for name, guest in sorted(self.guests.items())}
         for name, item in seen.items():
             if name in self.shrinks and item.disturbed_at_s >= self.shrinks[name].asked_at_s:
                 del self.shrinks[name]  # a disturbance ends what was asked before
-        decision = self._decide(seen)
+        decision = self._decide(seen, hurried)
+        self._check_turns(decision, hurried)
         self._check_accounts(decision)
         self._check_grants(decision, seen)
         self._check_brakes(decision)
@@ -220,7 +279,7 @@ class Adversary(RuleBasedStateMachine):
         self.state = decision.state
         for move in decision.moves:
             self.guests[move.guest].pending = move
-        self._follow_shrinks(decision, seen)
+        self._follow_shrinks(decision, {name: seen[name] for name in hurried or seen})
 
     @rule()
     def a_minute_goes_by_in_peace(self) -> None:
@@ -228,7 +287,7 @@ class Adversary(RuleBasedStateMachine):
             self.all_hear_and_obey(1.0)
             self.is_decided_on(3.0, True)
 
-    def _decide(self, seen: dict[str, GuestObservation]) -> Decision:
+    def _decide(self, seen: dict[str, GuestObservation], hurried: frozenset[str]) -> Decision:
         snapshot = Snapshot(
             now_s=self.now_s,
             host=HostObservation(
@@ -239,8 +298,17 @@ class Adversary(RuleBasedStateMachine):
             guests=tuple(seen.values()),
             settings=dict(self.settings),
             reservations=tuple(self.reservations.values()),
+            hurried=hurried,
         )
         return decide(snapshot, self.state, self.policy)
+
+    def _check_turns(self, decision: Decision, hurried: frozenset[str]) -> None:
+        """Out of turn nobody else is moved, and nothing else is remembered of them."""
+        if not hurried:
+            return
+        assert {move.guest for move in decision.moves} <= hurried
+        for name, after in decision.state.guests.items():
+            assert name in hurried or after == decision.before.guests[name]
 
     def _check_accounts(self, decision: Decision) -> None:
         set_aside = sum(
@@ -304,10 +372,14 @@ class Adversary(RuleBasedStateMachine):
         assert self.now_s - seen.disturbed_at_s >= POLICY.settle_s
         assert self.settings[found.guest].enabled
         step = move.from_bytes - move.to_bytes
-        if step > seen.statistics.available_bytes:
+        if move.reasons[0].code is ReasonCode.TRIMMED:
+            assert seen.heard_by is Depth.AGENT
+            assert step <= move.from_bytes * self.policy.demand.trim_ratio
+        elif step > seen.statistics.available_bytes:
             assert decision.tier in {Tier.DEMAND_CUT, Tier.SHORT}, "nobody pages in plenty"
             assert seen.devices.deflate_on_oom or step <= seen.devices.plugged_bytes
-        if found.demand_bytes is not None and move.to_bytes < found.demand_bytes:
+        trimmed = move.reasons[0].code is ReasonCode.TRIMMED
+        if found.demand_bytes is not None and move.to_bytes < found.demand_bytes and not trimmed:
             too_large = move.from_bytes > self.settings[found.guest].maximum_bytes
             assert too_large or decision.tier in {Tier.DEMAND_CUT, Tier.SHORT}
         under_way = self.shrinks.get(found.guest)

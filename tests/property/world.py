@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from barostat.core.moves import Move, MoveKind
-from barostat.core.observation import Devices, GuestObservation, PlugDevice, RunState
-from barostat.core.statistics import Statistics
+from barostat.core.observation import Depth, Devices, GuestObservation, PlugDevice, RunState
+from barostat.core.statistics import Inside, Statistics
 from barostat.hypervisors.base import BalloonWish, Wish
 from barostat.hypervisors.movers import cancel_wishes, next_wishes, nudge_wishes, reachable_bytes
 from barostat.units import MIB
@@ -44,6 +44,8 @@ class Guest:
     pending: Move | None = None
     before_reset_bytes: int = 0
     seen: GuestObservation | None = field(default=None, repr=False)
+    inside: Inside | None = None
+    heard_by: Depth = Depth.BALLOON
 
     def __post_init__(self) -> None:
         """A guest begins with its balloon empty, and asked for nothing else."""
@@ -118,6 +120,8 @@ class Guest:
             seen_at_s=now_s,
             statistics_at_s=spoke_s,
             disturbed_at_s=self.disturbed_at_s,
+            inside=self.inside,
+            heard_by=self.heard_by,
         )
         return self.seen
 
