@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from barostat.history import store as store_module
 from barostat.history.faults import ForeignError, NewerError
 from barostat.history.reader import Reader
 from barostat.history.store import Ended, Store
-from barostat.history.values import AuditEntry, Sample
+from barostat.history.values import AuditEntry, RecordedDecision, Sample
 from barostat.units import GIB, MIB
 
 HOUR_S, DAY_S = 3600, 24 * 3600
@@ -193,6 +193,21 @@ def test_a_move_and_a_changed_reason_are_recorded_and_what_stays_is_not(path: Pa
     assert (grow.from_bytes, grow.to_bytes) == (move.from_bytes, move.to_bytes)
     assert grow.reasons == move.reasons
     assert ReasonCode.GROWTH in [reason.code for reason in grow.reasons]
+
+
+def test_out_of_turn_only_those_are_news_that_could_not_wait(path: Path) -> None:
+    host = Watched()
+    ticks = [host.look(guest("db", used=780), guest("web", used=780))]
+    ticks += [host.look(guest("db", used=990), guest("web", used=990), hurried=["web"])]
+
+    reader = recorded(path, ticks)
+
+    assert [item.kind for item in decisions_of(reader, "web")] == [None, MoveKind.GROW]
+    assert [item.kind for item in decisions_of(reader, "db")] == [None]
+
+
+def decisions_of(reader: Reader, name: str) -> Sequence[RecordedDecision]:
+    return reader.decisions(name, since_s=0, until_s=NOON_S + 60, limit=10)
 
 
 def test_a_guest_that_was_away_is_news_when_it_is_back(path: Path) -> None:

@@ -7,7 +7,7 @@ largest; the numbers are part of the database's form and never change.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -80,13 +80,20 @@ class DecisionLog:
     def __init__(self) -> None:
         self._last: dict[str, tuple[ReasonCode, ...]] = {}
 
-    def news(self, decision: Decision) -> Iterator[tuple[str, tuple[Cell, ...]]]:
+    def news(
+        self, decision: Decision, *, hurried: Collection[str] = ()
+    ) -> Iterator[tuple[str, tuple[Cell, ...]]]:
         """Write rows of the guests of which there is something to tell, each with its name.
 
-        That a guest is on its way is no news: it was asked.
+        That a guest is on its way is no news: it was asked. Nor is that one waits for its turn
+        while it is decided on others, those that are `hurried`.
         """
         last, self._last = self._last, {}
         for guest in decision.guests:
+            if hurried and guest.guest not in hurried:
+                if guest.guest in last:
+                    self._last[guest.guest] = last[guest.guest]
+                continue
             codes = tuple([reason.code for reason in guest.reasons])
             before = last.get(guest.guest)
             if guest.move is None and codes in (before, (ReasonCode.MOVING,)):

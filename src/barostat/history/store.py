@@ -156,7 +156,8 @@ class Store:
         write = self._database.executemany
         write(SAMPLE, [sample_row(second, ids[it.guest], it) for it in decision.guests])
         write(HOST_SAMPLE, [host_row(second, decision)])
-        news = [(at_ms, ids[guest], *row) for guest, row in self._log.news(decision)]
+        told = self._log.news(decision, hurried=tick.snapshot.hurried)
+        news = [(at_ms, ids[guest], *row) for guest, row in told]
         write(DECISION, news)
         self._decisions += len(news)
         self._shelf.add(at_ms, tick)
