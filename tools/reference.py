@@ -71,8 +71,9 @@ fault is named with its file and line. `barostat config check` looks for them,
 writes a file to start from. Sizes are written as `"512MiB"`, times (`_s`) in seconds, shares
 (`_ratio`) as ratios.
 
-On SIGHUP the daemon reads all of it anew. `[host]`, `[policy]`, `[demand]`, `[lane]` and `[log]`
-apply from the next tick on; the other sections when the daemon is started anew, and it says so.
+On SIGHUP the daemon reads all of it anew. `[host]`, `[policy]`, `[demand]`, `[lane]`, `[fence]`
+and `[log]` apply from the next tick on; the other sections when the daemon is started anew, and it
+says so.
 """
 
 

@@ -11,6 +11,7 @@ from barostat.config.describe import example, sections, values
 from barostat.config.layers import OF_COMMANDS, load
 from barostat.config.numbers import key_of
 from barostat.config.sections import DaemonConfig
+from barostat.core.fence import FencePolicy
 from barostat.core.policy import DemandPolicy, Policy
 from barostat.engine.sampling import Pace
 from barostat.host.policy import HostPolicy
@@ -60,6 +61,7 @@ def test_the_numbers_have_the_names_and_defaults_of_what_they_are_for() -> None:
         (config.demand, DemandPolicy()),
         (config.lane, Pace()),
         (config.host, HostPolicy()),
+        (config.fence, FencePolicy()),
     )
     for section, policy in policies:
         fields = {
@@ -69,6 +71,7 @@ def test_the_numbers_have_the_names_and_defaults_of_what_they_are_for() -> None:
         }
         assert section.model_dump(exclude={"mode", "source"}) == fields
     assert config.demand.policy() == DemandPolicy()
+    assert config.fence.policy() == FencePolicy()
 
 
 def test_values_are_written_as_a_file_takes_them() -> None:

@@ -13,13 +13,20 @@ from barostat.cli.options import output_option
 from barostat.cli.output import print_json
 from barostat.config.describe import example, values
 from barostat.config.layers import CONFIG_FILE, Loaded, load
+from barostat.core.fence import FencePolicy
 from barostat.core.policy import DemandPolicy, Policy
 from barostat.engine.sampling import Pace
 from barostat.host.policy import HostPolicy
 
 __all__ = ["EXPLAINED_BY", "config_command", "config_option"]
 
-EXPLAINED_BY = {"host": HostPolicy, "policy": Policy, "demand": DemandPolicy, "lane": Pace}
+EXPLAINED_BY = {
+    "host": HostPolicy,
+    "policy": Policy,
+    "demand": DemandPolicy,
+    "lane": Pace,
+    "fence": FencePolicy,
+}
 """The classes that say what the keys of a section mean, where the section itself does not."""
 
 BUILT_IN = "built in"

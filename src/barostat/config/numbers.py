@@ -1,9 +1,9 @@
-"""`[policy]`, `[demand]`, `[lane]` and `[host]`: the numbers that Barostat acts by, as written.
+"""`[policy]`, `[demand]`, `[lane]`, `[host]`, `[fence]`: the numbers to act by, as written.
 
 What each means and why it has its default is said where it is used, by `core.policy.Policy`,
-`core.policy.DemandPolicy`, `engine.sampling.Pace` and `host.policy.HostPolicy`. The ranges here
-keep out what cannot be meant; within them an operator may do as they like. A key is named like its
-field, less "_bytes": a size says its unit itself.
+`core.policy.DemandPolicy`, `engine.sampling.Pace`, `host.policy.HostPolicy` and
+`core.fence.FencePolicy`. The ranges here keep out what cannot be meant; within them an operator may
+do as they like. A key is named like its field, less "_bytes": a size says its unit itself.
 """
 
 from __future__ import annotations
@@ -14,10 +14,18 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from barostat.config.ranges import AutoSize, Between, Ratio, exact_size
 from barostat.config.toml_file import FileModel, Size
 from barostat.core.allocation import Mode
+from barostat.core.fence import FenceMode, FencePolicy
 from barostat.core.policy import DemandPolicy, DemandSource, Policy
 from barostat.units import GIB, MIB, TIB
 
-__all__ = ["DemandSection", "HostSection", "LaneSection", "PolicySection", "key_of"]
+__all__ = [
+    "DemandSection",
+    "FenceSection",
+    "HostSection",
+    "LaneSection",
+    "PolicySection",
+    "key_of",
+]
 
 _DEFAULT: Final = Policy()
 _DEMAND: Final = _DEFAULT.demand
@@ -168,3 +176,16 @@ class HostSection(_Numbers):
     witness_s: Annotated[float, Between(20, 86_400, "s")] = 300.0
     witness_ratio: Annotated[float, Between(0.00001, 0.01)] = 0.001
     deadline_s: Annotated[float, Between(0.1, 60, "s")] = 2.0
+
+
+class FenceSection(_Numbers):
+    """What holds VMs to what they were given. A change applies from the next tick on."""
+
+    mode: Literal["off", "high", "hard"] = "off"
+    room_ratio: Annotated[float, Between(0.01, 1)] = 0.05
+    room: Annotated[Size, Between(16 * MIB, TIB, "bytes")] = 64 * MIB
+
+    def policy(self) -> FencePolicy:
+        """Make the numbers that fences are set by."""
+        numbers = self.numbers(FencePolicy.__dataclass_fields__)
+        return FencePolicy(**numbers | {"mode": FenceMode(self.mode)})

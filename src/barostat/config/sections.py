@@ -13,7 +13,13 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from barostat.config.numbers import DemandSection, HostSection, LaneSection, PolicySection
+from barostat.config.numbers import (
+    DemandSection,
+    FenceSection,
+    HostSection,
+    LaneSection,
+    PolicySection,
+)
 from barostat.config.ranges import AbsolutePath, Between, Blank, Endpoint, List, SocketPath
 from barostat.config.toml_file import FileModel
 
@@ -24,6 +30,7 @@ __all__ = [
     "AgentSection",
     "DaemonConfig",
     "DemandSection",
+    "FenceSection",
     "HistorySection",
     "HostSection",
     "LaneSection",
@@ -155,6 +162,7 @@ class DaemonConfig(FileModel):
     policy: PolicySection = PolicySection()
     demand: DemandSection = DemandSection()
     lane: LaneSection = LaneSection()
+    fence: FenceSection = FenceSection()
     libvirt: LibvirtSection = LibvirtSection()
     qmp: QmpSection = QmpSection()
     agent: AgentSection = AgentSection()

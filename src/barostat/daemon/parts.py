@@ -70,7 +70,11 @@ def _libvirt(section: LibvirtSection) -> Iterator[Member]:
     for uri in dict.fromkeys(uris):
         libvirt = LibvirtHypervisor(uri, deadline_s=section.deadline_s)
         yield Member(
-            label=uri, hypervisor=libvirt, settings=libvirt, powered_off=libvirt.powered_off
+            label=uri,
+            hypervisor=libvirt,
+            settings=libvirt,
+            powered_off=libvirt.powered_off,
+            limiter=libvirt,
         )
 
 

@@ -18,6 +18,7 @@ import structlog
 
 from barostat.config.layers import Loaded, load
 from barostat.config.sections import DaemonConfig
+from barostat.core.fence import FencePolicy
 from barostat.daemon.api import api_of, history_of
 from barostat.daemon.lock import beside
 from barostat.daemon.logs import LogOutput
@@ -25,6 +26,7 @@ from barostat.daemon.parts import guests_of, host_policy, insight_of, pace_of
 from barostat.daemon.reporter import Reporter, figures
 from barostat.engine.act import Outcome
 from barostat.engine.control import Control
+from barostat.engine.fencing import Fencing
 from barostat.engine.loop import Balancer, Tick
 from barostat.engine.systemd import Systemd
 from barostat.errors import ConfigError, InputError
@@ -78,6 +80,8 @@ class Daemon:
         self._guests = guests_of(config)
         self._insight = insight_of(config.agent, self._guests, on_report=self._hear)
         self._host = Host(host_policy(config.host))
+        self._observing = observe
+        self._fencing = Fencing(self._fence_policy(config), self._guests, self._host)
         self._balancer = Balancer(
             self._guests,
             self._guests,
@@ -89,6 +93,7 @@ class Daemon:
             moving=not observe,
             insight=self._insight,
             pace=pace_of(config.lane),
+            before_grow=self._fencing.before_grow,
         )
         self._control = Control(
             self._balancer,
@@ -129,6 +134,7 @@ class Daemon:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._balancer.run(self._stop), name="balance")
                 tasks.create_task(self._insight.run(self._stop), name="hear")
+                tasks.create_task(self._fencing.run(self._stop), name="fence")
                 tasks.create_task(self._api.run(self._stop), name="serve")
                 if self._history is not None:
                     tasks.create_task(self._history.run(self._stop), name="record")
@@ -157,6 +163,9 @@ class Daemon:
         self._systemd.ready(self._figures())
         self._log.info(f"ready at {self._config.service.socket}; {self._figures()}")
 
+    def _fence_policy(self, config: DaemonConfig) -> FencePolicy:
+        return FencePolicy() if self._observing else config.fence.policy()
+
     def _hear(self, guest: str) -> None:
         self._balancer.lane.hear(guest)
 
@@ -167,6 +176,7 @@ class Daemon:
         return observing + paused + ("" if tick is None else figures(tick.decision))
 
     def _on_tick(self, tick: Tick) -> None:
+        self._fencing.on_tick(tick)
         self._control.on_tick(tick)
         self._metrics.tick(tick)
         self._stream.on_tick(tick)
@@ -219,6 +229,7 @@ class Daemon:
         self._balancer.policy = config.policy.policy(config.demand)
         self._balancer.lane.pace = pace_of(config.lane)
         self._host.policy = host_policy(config.host)
+        self._fencing.policy = self._fence_policy(config)
         self._output.apply(config.log)
         for section in AT_START_ONLY:
             if getattr(config, section) != getattr(self._config, section):

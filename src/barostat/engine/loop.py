@@ -58,6 +58,7 @@ class Balancer:
         clock: monotonic seconds.
         insight: what is heard from inside guests, and the way to tell them of their memory.
         pace: how much may be done between two ticks.
+        before_grow: makes room for a guest to grow, before it is asked to.
 
     Attributes:
         lane: what happens between two ticks; to be told of every report from inside a guest.
@@ -79,6 +80,7 @@ class Balancer:
         clock: Callable[[], float] = time.monotonic,
         insight: Insight | None = None,
         pace: Pace = Pace(),  # noqa: B008 - frozen
+        before_grow: Callable[[str, int], Awaitable[None]] | None = None,
     ) -> None:
         self._hypervisor = hypervisor
         self._settings = settings
@@ -91,6 +93,7 @@ class Balancer:
         self._moving = moving
         self._clock = clock
         self._insight = insight
+        self._before_grow = before_grow
         self.lane = Lane(hypervisor, insight=insight, pace=pace, clock=clock)
         self._state = State()
         self._reservations: dict[str, Reservation] = {}
@@ -110,6 +113,7 @@ class Balancer:
                 clock=self._clock,
                 on_outcome=self._on_outcome,
                 insight=self._insight,
+                before_grow=self._before_grow,
             )
             lane = tasks.create_task(self.lane.run(partial(self._hurry, actor)), name="fast lane")
             try:
