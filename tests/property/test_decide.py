@@ -137,34 +137,39 @@ class Adversary(RuleBasedStateMachine):
 
     @rule(
         data=st.data(),
-        calm=st.booleans(),
-        figures=st.tuples(*[st.none() | st.integers(0, 2**50)] * 4),
+        waited_us=st.sampled_from([-(10**6), 0, 1000, 50_000, 2**50]),
+        scanned=st.sampled_from([None, 0, MIB, 2**50]),
+        committed=st.none() | st.integers(0, 2**50),
         by=st.sampled_from([Depth.AGENT, Depth.AGENT, Depth.QGA]),
     )
     def says_from_within_what_it_likes(
         self,
         data: st.DataObject,
-        calm: bool,
-        figures: tuple[int | None, int | None, int | None, int | None],
+        waited_us: int,
+        scanned: int | None,
+        committed: int | None,
         by: Depth,
     ) -> None:
         guest = self._some(data)
-        committed, stalled, refaulted, scanned = figures
-        last = guest.inside.stalled_us if guest.inside is not None else None
+        last = guest.inside or Inside(at_s=0, stalled_us=10**6, scanned_bytes=0)
         guest.heard_by = by
         guest.inside = Inside(
             at_s=self.now_s,
             committed_bytes=committed,
-            stalled_us=(last or 0) if calm else stalled,
-            refaulted_bytes=refaulted,
-            scanned_bytes=scanned,
+            stalled_us=(last.stalled_us or 0) + waited_us,
+            refaulted_bytes=committed,
+            scanned_bytes=None if scanned is None else (last.scanned_bytes or 0) + scanned,
         )
 
     @rule()
-    def all_with_agents_are_calm(self) -> None:
-        for guest in self.guests.values():
-            if guest.inside is not None:
-                guest.inside = replace(guest.inside, at_s=self.now_s)
+    def all_are_heard_to_be_calm_for_long(self) -> None:
+        for _ in range(25):
+            self.all_hear_and_obey(1.0)
+            for guest in self.guests.values():
+                guest.heard_by = Depth.AGENT
+                last = guest.inside or Inside(at_s=0, stalled_us=0)
+                guest.inside = replace(last, at_s=self.now_s)
+            self.is_decided_on(3.0, True)
 
     @rule(data=st.data(), mute=st.booleans())
     def falls_silent(self, data: st.DataObject, mute: bool) -> None:
