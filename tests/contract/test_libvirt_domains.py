@@ -362,3 +362,39 @@ async def test_versions_are_told_as_people_write_them(hypervisor: LibvirtHypervi
     assert libvirt.count(".") == 2
     assert qemu.count(".") == 2
     assert int(qemu.partition(".")[0]) >= 5
+
+
+async def test_a_look_at_one_guest_has_it_speak_anew_and_is_stamped_with_that_moment(
+    hypervisor: LibvirtHypervisor, lab: Lab
+) -> None:
+    older_s = []
+    for step in range(1, 11):  # it is growing, so its words change
+        await lab.guests["alpha"].hold(step * 6 * MIB)
+        now_s = time.monotonic()
+        seen = await hypervisor.look("alpha", now_s=now_s)
+        older_s.append(now_s - seen.statistics_at_s)
+        await asyncio.sleep(0.15)
+    await lab.guests["alpha"].hold(0)
+
+    assert sum(older < 0.01 for older in older_s) >= 5, older_s
+
+
+async def test_a_look_at_one_guest_that_hangs_ends_in_time_and_sees_it_when_it_answers(
+    hypervisor: LibvirtHypervisor, lab: Lab
+) -> None:
+    resume = stop(lab, ["alpha"])
+    try:
+        began_s = time.monotonic()
+        with pytest.raises(HypervisorError) as failed:
+            await hypervisor.look("alpha", now_s=began_s)
+        took_s = time.monotonic() - began_s
+        neighbour = await hypervisor.look("beta", now_s=time.monotonic())
+        await look(hypervisor)
+    finally:
+        resume()
+    await asyncio.sleep(1)
+    back = await hypervisor.look("alpha", now_s=time.monotonic())
+
+    assert failed.value.hint
+    assert took_s < 1.5
+    assert neighbour.run_state is back.run_state is RunState.RUNNING
