@@ -135,8 +135,10 @@ def to_the_millisecond(guest: GuestObservation) -> GuestObservation:
 
     A guest never seems to have spoken later than it did.
     """
+    inside = guest.inside
     return replace(
         guest,
         seen_at_s=math.floor(guest.seen_at_s * 1000) / 1000,
         statistics_at_s=math.floor(guest.statistics_at_s * 1000) / 1000,
+        inside=inside and replace(inside, at_s=math.floor(inside.at_s * 1000) / 1000),
     )
