@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,32 @@ def test_a_guest_without_swap_has_one_disk() -> None:
     spec = GuestSpec(name="web", boot_bytes=256 * MIB, maximum_bytes=512 * MIB)
 
     assert command_of(spec).count("virtio-blk-pci") == 1
+
+
+def test_a_userland_needs_more_memory_and_only_with_one_is_there_a_network() -> None:
+    size = 128 * MIB
+
+    with pytest.raises(LabError, match="at least 256 MiB"):
+        GuestSpec(name="web", boot_bytes=size, maximum_bytes=size, userland=True)
+    with pytest.raises(LabError, match="only a guest with a userland has a network"):
+        GuestSpec(name="web", boot_bytes=size, maximum_bytes=size, forwards=(80,))
+
+
+def test_a_disk_for_root_is_read_only_and_comes_with_more_ports() -> None:
+    spec = GuestSpec(name="web", boot_bytes=256 * MIB, maximum_bytes=512 * MIB, userland=True)
+    files = GuestFiles(folder=Path("/run/lab"), name=spec.name)
+    image = replace(IMAGE, disk=Path("/i/root.disk"))
+
+    command = " ".join(qemu_command(spec, files, image=image, accelerator=Accelerator.TCG))
+
+    assert "file=/i/root.disk,if=none,id=userland,format=raw,readonly=on" in command
+    assert "restrict=on" in command
+    named = [f"name={port}" for port in ("org.barostat.lab.0", "org.barostat.agent.0")]
+    more = ["name=org.qemu.guest_agent.0", "name=org.barostat.lab.1"]
+    assert [word for word in command.replace(",", " ").split() if word in named + more] == (
+        named + more
+    )
+    assert more[0] not in command_of(spec)
 
 
 def test_a_folder_too_deep_for_sockets_is_refused_with_a_way_out() -> None:

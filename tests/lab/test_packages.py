@@ -12,6 +12,7 @@ from barostat.lab.packages import (
     ensure_packages,
     missing_libvirt_packages,
     missing_packages,
+    missing_userland_packages,
     run_apt,
 )
 
@@ -41,6 +42,11 @@ def test_libvirt_is_needed_only_by_who_asks_for_it() -> None:
 
     assert missing == ("libvirt-daemon-system", "libvirt-clients", "util-linux", "mount")
     assert missing_libvirt_packages(which=everything_is_there) == ()
+
+
+def test_a_userland_needs_what_makes_its_disk() -> None:
+    assert missing_userland_packages(which=nothing_is_there) == ("e2fsprogs",)
+    assert missing_userland_packages(which=everything_is_there) == ()
 
 
 def test_without_root_the_error_carries_the_command_to_run() -> None:

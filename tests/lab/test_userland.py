@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
 from barostat.errors import LabError
 from barostat.hypervisors.libvirt import LibvirtHypervisor
@@ -16,7 +17,7 @@ from barostat.lab.guests import GuestSpec
 from barostat.lab.machine import LabGuest
 from barostat.units import MIB
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.asyncio(loop_scope="module")]
 
 REDIS = 6379
 ANSWER_S = 20
@@ -31,8 +32,9 @@ SPEC = GuestSpec(
 TINY = GuestSpec(name="tiny", boot_bytes=128 * MIB, maximum_bytes=256 * MIB)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def lab(userland_kit: Kit) -> AsyncIterator[Lab]:
+    """One guest for all tests here: none of them does it any harm."""
     async with Lab([SPEC], kit=userland_kit) as lab:
         yield lab
 
@@ -79,7 +81,7 @@ async def test_what_a_command_says_and_how_it_ends_is_known(guest: LabGuest) -> 
 
 
 async def test_a_command_that_does_not_end_is_killed_and_the_next_one_runs(guest: LabGuest) -> None:
-    with pytest.raises(LabError, match="did not end within 1 s"):
+    with pytest.raises(LabError, match="did not end within 1 s and was killed"):
         await guest.run(["sleep", "60"], timeout_s=1)
 
     assert (await guest.run(["echo", "next"], timeout_s=ANSWER_S)).output == "next\n"

@@ -23,9 +23,10 @@ from barostat.lab.command import qemu_command
 from barostat.lab.disks import make_data_disk
 from barostat.lab.domains import Domain, domain_xml
 from barostat.lab.guests import DATA_DISK, Accelerator, GuestFiles, GuestSpec
+from barostat.lab.hardware import Machine
 from barostat.lab.image import Image, ensure_image
 from barostat.lab.libvirtd import PrivateLibvirtd
-from barostat.lab.machine import LabGuest, Machine
+from barostat.lab.machine import LabGuest
 from barostat.lab.packages import Progress, ensure_packages, missing_libvirt_packages
 from barostat.lab.qemu import QemuProcess
 from barostat.lab.userland import ensure_userland

@@ -1,8 +1,7 @@
-"""One real guest: what runs it, its witness, its end.
+"""One real guest: its witness, the commands that run in it, its end.
 
 A guest is started and stopped by its owner; one that ends by itself is an error that names its
-kept console. Every wait has a deadline. What runs it is a `Machine`: a QEMU of our own, or a domain
-of libvirt; the guest inside is the same.
+kept console. Every wait has a deadline.
 """
 
 from __future__ import annotations
@@ -10,17 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from barostat.errors import GuestDiedError, LabError
 from barostat.lab.consoles import died
 from barostat.lab.disks import make_swap_disk
 from barostat.lab.forwards import LOOPBACK, open_forward
 from barostat.lab.guests import GuestFiles, GuestSpec
+from barostat.lab.hardware import Machine
 from barostat.lab.shell import GRACE_S, GuestShell, Ran
 from barostat.lab.witness import ControlPort, Witness
 
-__all__ = ["LabGuest", "Machine"]
+__all__ = ["LabGuest"]
 
 ANSWER_TIMEOUT_S: Final = 30.0
 """The witness answers in 10 ms, in seconds where 16 busy guests share a core."""
@@ -30,47 +30,6 @@ CONNECT_EVERY_S: Final = 0.02
 END_TIMEOUT_S: Final = 5.0
 
 _T = TypeVar("_T")
-
-
-class Machine(Protocol):
-    """What runs a guest."""
-
-    @property
-    def pid(self) -> int | None:
-        """QEMU's process id, None before the start."""
-        ...
-
-    async def start(self) -> None:
-        """Start QEMU; the guest's disks are there.
-
-        Raises:
-            LabError: it cannot be started.
-        """
-        ...
-
-    def ended(self) -> str:
-        """Say how it ended, in words; empty while it runs or was not started."""
-        ...
-
-    async def wait_ended(self, *, timeout_s: float) -> None:
-        """Wait until it has ended; not longer."""
-        ...
-
-    async def stop(self) -> None:
-        """End it, whatever state it is in. Cancelled or interrupted, kill at once.
-
-        Raises:
-            LabError: it cannot be ended.
-        """
-        ...
-
-    async def qmp(self, command: str, /, **arguments: Any) -> Any:
-        """Run a QMP command; "_" in argument names stands for "-".
-
-        Raises:
-            LabError: QEMU does not answer or says no.
-        """
-        ...
 
 
 class LabGuest:
@@ -179,8 +138,15 @@ class LabGuest:
                 f'guest "{self.spec.name}" has no userland to run `{argv[0]}` in',
                 hint="boot it with `userland=True`",
             )
-        ran = self._shell.run(argv, timeout_s=timeout_s)
-        return await self._in_time(ran, f"run `{argv[0]}`", timeout_s + 2 * GRACE_S)
+        run = self._shell.run(argv, timeout_s=timeout_s)
+        ran = await self._in_time(run, f"run `{argv[0]}`", timeout_s + 2 * GRACE_S)
+        if ran is None:
+            raise LabError(
+                f'`{argv[0]}` in guest "{self.spec.name}" did not end within {timeout_s:g} s and '
+                "was killed",
+                hint="give it more time, or have it run on behind the shell",
+            )
+        return ran
 
     def forward(self, port: int) -> tuple[str, int]:
         """Say which address of the host leads to a port of the guest.
