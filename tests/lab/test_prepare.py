@@ -87,6 +87,7 @@ async def test_a_domain_that_is_defined_so_starts_and_its_memory_is_plugged(
     assert json.loads(document)["changes"] == []
     assert "<requested unit='KiB'>65536</requested>" in live
     assert "<currentMemory unit='KiB'>262144</currentMemory>" in live
+    assert live.count("<source mode='bind' path='") == 2  # libvirt has found places for the ports
 
 
 async def test_a_name_that_no_domain_has_is_said_so(libvirtd: PrivateLibvirtd) -> None:

@@ -7,6 +7,7 @@ import pytest
 from barostat.errors import InputError
 from barostat.hypervisors.domain_xml import size_bytes
 from barostat.hypervisors.prepare import Preparation, prepare
+from barostat.hypervisors.prepare_channels import INSTALLING
 from barostat.units import GIB, MIB
 
 PLAIN = """
@@ -68,7 +69,7 @@ def test_a_plain_domain_gets_a_node_a_device_address_space_and_a_balloon_that_sp
     balloon = root.find("devices/memballoon[@autodeflate='on'][@freePageReporting='on']")
     assert balloon is not None
     assert balloon.find("stats[@period='1']") is not None
-    assert len(done.changes) == 7
+    assert len(done.changes) == 9
 
 
 def test_what_was_prepared_is_left_as_it_is() -> None:
@@ -98,6 +99,7 @@ def test_without_a_maximum_only_the_balloon_is_seen_to() -> None:
     assert done.remarks == (
         "the changes take effect when the VM is next started from off",
         "it cannot grow beyond its boot RAM: for that, name a larger maximum",
+        INSTALLING,
     )
 
 
@@ -231,3 +233,37 @@ def test_a_guest_that_can_grow_far_beyond_its_boot_ram_is_remarked_on() -> None:
 
     assert any("4 times its boot RAM" in remark for remark in done.remarks)
     assert any("memhp_default_state=online_movable" in remark for remark in done.remarks)
+
+
+AGENT = "<channel type='unix'><target type='virtio' name='org.barostat.agent.0'/></channel>"
+GUEST_AGENT = (
+    "<channel type='pty'><target type='virtio' name='org.qemu.guest_agent.0' state='connected'/>"
+    "</channel>"
+)
+
+
+def ports(preparation: Preparation) -> list[str | None]:
+    return [target.get("name") for target in tree(preparation).iterfind("devices/channel/target")]
+
+
+def test_a_domain_gets_ports_for_both_agents_and_a_word_on_installing_ours() -> None:
+    done = prepare(plain())
+
+    assert ports(done) == ["org.barostat.agent.0", "org.qemu.guest_agent.0"]
+    channels = tree(done).findall("devices/channel[@type='unix']/target[@type='virtio']")
+    assert len(channels) == 2
+    said = [change for change in done.changes if change.startswith("channel ")]
+    assert [change.split(":")[0] for change in said] == [f"channel {name}" for name in ports(done)]
+    assert "when memory runs short" in said[0]
+    assert any("docs/howto/guest-agent.md" in remark for remark in done.remarks)
+
+
+def test_a_port_that_is_there_is_left_as_it_is() -> None:
+    done = prepare(plain(devices=GUEST_AGENT))
+    again = prepare(plain(devices=AGENT + GUEST_AGENT))
+
+    assert ports(done) == ["org.qemu.guest_agent.0", "org.barostat.agent.0"]
+    assert tree(done).find("devices/channel[@type='pty']") is not None
+    assert ports(again) == ["org.barostat.agent.0", "org.qemu.guest_agent.0"]
+    assert not any("channel" in change for change in again.changes)
+    assert INSTALLING not in again.remarks

@@ -55,8 +55,9 @@ def prepare_command(
 ) -> None:
     """Print the domain XML that a VM needs for Dynamic Memory, or define it.
 
-    A balloon with statistics, autodeflate and free page reporting, and, with --maximum, a
-    virtio-mem device for each of its NUMA nodes. Takes effect when the VM is next started.
+    A balloon with statistics, autodeflate and free page reporting, ports for Barostat's agent and
+    qemu-guest-agent, and, with --maximum, a virtio-mem device for each of its NUMA nodes. Takes
+    effect when the VM is next started.
     """
     if yes and not write:
         raise InputError("--yes answers what only --write asks", hint="add --write")
