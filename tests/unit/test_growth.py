@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from barostat.core.growth import Marks, risen
+from barostat.core.growth import first_marks, risen
 from barostat.units import MIB
 
 
@@ -12,7 +12,7 @@ def rates(looks: Iterable[tuple[float, float]]) -> list[float]:
     """How fast it rises after each look (when, MiB), in MiB a second."""
     steps = iter(looks)
     at_s, size = next(steps)
-    marks, found = Marks.at(at_s, int(size * MIB)), []
+    marks, found = first_marks(at_s, int(size * MIB)), []
     for at_s, size in steps:
         rate, marks = risen(marks, at_s, int(size * MIB), 1.0)
         found.append(rate / MIB)

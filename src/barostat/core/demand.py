@@ -28,7 +28,7 @@ from dataclasses import replace
 
 from barostat.core.adaptive import tuned
 from barostat.core.demand_state import DemandState
-from barostat.core.growth import Marks, risen
+from barostat.core.growth import first_marks, risen
 from barostat.core.observation import GuestObservation
 from barostat.core.policy import DemandSource, Policy
 from barostat.core.settings import MemorySettings
@@ -42,6 +42,7 @@ from barostat.core.usage import (
     hidden_bytes,
     in_distress,
     restarted,
+    returning_bytes,
     used_bytes,
     with_last_known,
 )
@@ -116,7 +117,7 @@ def _first(
         recent_bytes=demand,
         used_bytes=used,
         kernel_bytes=kernel,
-        marks=Marks.at(at_s, demand),
+        marks=first_marks(at_s, demand),
         source=source,
         inside=inside,
         stalls=None if inside is None else begun(inside, now, assigned_bytes=assigned),
@@ -137,12 +138,18 @@ def _next(
 ) -> DemandState:
     at_s, inside = guest.statistics_at_s, guest.inside
     elapsed_s = at_s - previous.at_s
-    volumes = moved(previous, now, inside, elapsed_s, policy)
+    volumes = moved(previous, now, inside, math.exp(-elapsed_s / policy.minute_s))
+    returned, paged_out, refaulted, swapped_in, _ = volumes
+    returning = returning_bytes(now, returned, paged_out, arriving_bytes=swapped_in)
     used, kernel = _consistent_used(previous, sizes, now), _kernel_bytes(previous, sizes, now)
-    demand, source = used + kernel + volumes.outside_bytes(now), DemandSource.USED
+    cached = min(now.disk_caches_bytes or 0, int(refaulted))
+    demand, source = used + kernel + returning + cached, DemandSource.USED
     if inside is not None:
         demand, source = _by_source(demand, inside, sizes, settings, policy)
-    rising, marks = _rising(previous, at_s, demand, source, policy)
+    marks = previous.marks or first_marks(previous.at_s, previous.demand_bytes)
+    if source is not previous.source:  # another measure is no growth
+        marks = first_marks(at_s, demand)
+    rising, marks = risen(marks, at_s, demand, policy.tick_s)
     remembered = previous.growth_bytes_per_s * math.exp2(-elapsed_s / policy.growth_half_life_s)
     fallen = max(0, previous.recent_bytes - demand) * math.exp2(-elapsed_s / half_life_s)
     stalls = None if inside is None else _stalls(previous, inside, sizes, now, policy)
@@ -157,9 +164,9 @@ def _next(
         kernel_bytes=kernel,
         rising_bytes_per_s=rising,
         growth_bytes_per_s=max(rising, remembered),
-        returned_bytes=volumes.returned_bytes,
-        paged_out_bytes=volumes.paged_out_bytes,
-        refaulted_bytes=volumes.refaulted_bytes,
+        returned_bytes=returned,
+        paged_out_bytes=paged_out,
+        refaulted_bytes=refaulted,
         distressed=_distressed(previous, now, sizes, volumes, policy),
         marks=marks,
         source=source,
@@ -184,9 +191,10 @@ def _distressed(
     previous: DemandState, now: Statistics, sizes: Sizes, volumes: Volumes, policy: Policy
 ) -> bool:
     """Say whether it pages for want of memory. What leaves one that is trimmed was to leave."""
-    trim, swapped = previous.trim, volumes.swapped_bytes
-    if trim is not None and under_way(trim, previous.at_s, policy):
-        swapped = volumes.swapped_in_bytes
+    *_, swapped, swapped_out = volumes
+    trim = previous.trim
+    if trim is None or not under_way(trim, previous.at_s, policy):
+        swapped += swapped_out
     return in_distress(
         previous.statistics,
         now,
@@ -212,15 +220,6 @@ def _by_source(
 def _most_bytes(settings: MemorySettings | None, sizes: Sizes) -> int:
     ceiling = sizes.ceiling_bytes
     return ceiling if settings is None else min(settings.maximum_bytes, ceiling)
-
-
-def _rising(
-    previous: DemandState, at_s: float, demand: int, source: DemandSource, policy: Policy
-) -> tuple[float, Marks]:
-    if source is not previous.source:  # another measure is no growth
-        return 0.0, Marks.at(at_s, demand)
-    marks = previous.marks or Marks.at(previous.at_s, previous.demand_bytes)
-    return risen(marks, at_s, demand, policy.tick_s)
 
 
 def _learned(

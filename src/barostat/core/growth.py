@@ -8,26 +8,21 @@ a tick apart or more, each is the mark of the next.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
-__all__ = ["Marks", "risen"]
+__all__ = ["Marks", "first_marks", "risen"]
+
+Marks = tuple[float, int, float, int]
+"""When the demand was how much, twice: the mark to measure from, and the one before it. A plain
+tuple, because one is made for every guest at every look."""
 
 MARK_TICKS: Final = 0.5
 """Looks come once a tick, sooner or later by some tenths of it: each must find the mark renewed."""
 
 
-class Marks(NamedTuple):
-    """The demand at two moments, half a tick apart or more: growth is measured from there."""
-
-    at_s: float
-    size_bytes: int
-    older_at_s: float
-    older_bytes: int
-
-    @classmethod
-    def at(cls, at_s: float, size_bytes: int) -> Marks:
-        """Begin to measure."""
-        return cls(at_s, size_bytes, at_s, size_bytes)
+def first_marks(at_s: float, size_bytes: int) -> Marks:
+    """Begin to measure."""
+    return at_s, size_bytes, at_s, size_bytes
 
 
 def risen(marks: Marks, at_s: float, size_bytes: int, tick_s: float) -> tuple[float, Marks]:
@@ -39,9 +34,10 @@ def risen(marks: Marks, at_s: float, size_bytes: int, tick_s: float) -> tuple[fl
         size_bytes: the demand.
         tick_s: time between two decisions.
     """
-    least_s, since_s = tick_s * MARK_TICKS, at_s - marks.at_s
-    rate = max(0, size_bytes - marks.size_bytes) / max(since_s, least_s)
+    mark_s, mark_bytes, older_s, older_bytes = marks
+    least_s, since_s = tick_s * MARK_TICKS, at_s - mark_s
+    rate = max(0, size_bytes - mark_bytes) / max(since_s, least_s)
     if since_s >= least_s:
-        return rate, Marks(at_s, size_bytes, marks.at_s, marks.size_bytes)
-    longer_s = max(at_s - marks.older_at_s, least_s)
-    return max(rate, max(0, size_bytes - marks.older_bytes) / longer_s), marks
+        return rate, (at_s, size_bytes, mark_s, mark_bytes)
+    longer = max(0, size_bytes - older_bytes) / max(at_s - older_s, least_s)
+    return max(rate, longer), marks

@@ -7,42 +7,22 @@ swap-ins let guess.
 
 from __future__ import annotations
 
-import math
-from typing import Final, NamedTuple
+from typing import Final
 
 from barostat.core.demand_state import DemandState
-from barostat.core.policy import Policy
 from barostat.core.statistics import Inside, Statistics
-from barostat.core.usage import returning_bytes
 
 __all__ = ["Volumes", "moved"]
 
 PAGE_BYTES: Final = 4096
 
-
-class Volumes(NamedTuple):
-    """What moved. The first two since the look before, the others in about the last minute."""
-
-    swapped_in_bytes: int
-    swapped_bytes: int  # in and out
-    returned_bytes: float
-    paged_out_bytes: float
-    refaulted_bytes: float
-
-    def outside_bytes(self, now: Statistics) -> int:
-        """Say how much of what is not in memory is needed there."""
-        returning = returning_bytes(
-            now, self.returned_bytes, self.paged_out_bytes, arriving_bytes=self.swapped_in_bytes
-        )
-        return returning + min(now.disk_caches_bytes or 0, int(self.refaulted_bytes))
+Volumes = tuple[float, float, float, int, int]
+"""What was swapped in, swapped out, and read back of the page cache, in about the last minute;
+and what was swapped in and out since the look before. Bytes."""
 
 
 def moved(
-    previous: DemandState,
-    now: Statistics,
-    inside: Inside | None,
-    elapsed_s: float,
-    policy: Policy,
+    previous: DemandState, now: Statistics, inside: Inside | None, fade_ratio: float
 ) -> Volumes:
     """Bring the volumes up to date.
 
@@ -50,8 +30,7 @@ def moved(
         previous: as of the look before.
         now: the guest's statistics.
         inside: what a program in it says.
-        elapsed_s: between the two statistics.
-        policy: what "lately" is.
+        fade_ratio: how much of what was lately is of now.
     """
     before = previous.statistics
     swapped_in = max(0, now.swap_in_bytes - before.swap_in_bytes)
@@ -61,13 +40,12 @@ def moved(
         read_back = max(0, faults * PAGE_BYTES - swapped_in)
     else:
         read_back = _refaulted(previous.inside, inside.refaulted_bytes)
-    fade = math.exp(-elapsed_s / policy.minute_s)
-    return Volumes(
+    return (
+        previous.returned_bytes * fade_ratio + swapped_in,
+        previous.paged_out_bytes * fade_ratio + swapped_out,
+        previous.refaulted_bytes * fade_ratio + read_back,
         swapped_in,
-        swapped_in + swapped_out,
-        previous.returned_bytes * fade + swapped_in,
-        previous.paged_out_bytes * fade + swapped_out,
-        previous.refaulted_bytes * fade + read_back,
+        swapped_out,
     )
 
 
