@@ -189,6 +189,7 @@ class Host:
         alarms: Sequence[Reason] = (),
         unfit: Mapping[str, Reason] | None = None,
         hurried: Sequence[str] = (),
+        in_use: Mapping[str, int] | None = None,
     ) -> Decision:
         """Decide, and remember. Guests without settings of their own get the usual ones."""
         known = {seen.name: self.settings.get(seen.name, settings()) for seen in guests}
@@ -202,6 +203,7 @@ class Host:
                 wanted_back_bytes=wanted_back * MIB,
                 alarms=tuple(alarms),
                 unfit=unfit or {},
+                in_use=in_use or {},
             ),
             guests=tuple(sorted(guests, key=lambda seen: seen.name)),
             settings=known,

@@ -83,6 +83,7 @@ def assess(
     held: bool,
     tight: bool,
     policy: Policy,
+    in_use_bytes: int | None = None,
 ) -> Assessment:
     """Look at one guest.
 
@@ -96,6 +97,7 @@ def assess(
         held: the operator holds every guest.
         tight: memory was short at the last decision.
         policy: the numbers to act by.
+        in_use_bytes: the most that it can be using, None where the host cannot tell.
     """
     sizes = measure(guest.devices)
     kept = remembered(guest, sizes, previous, now_s=now_s)
@@ -115,6 +117,7 @@ def assess(
         sizes=sizes,
         demand=demand,
         verdict=verdict,
+        in_use_bytes=in_use_bytes,
         now_s=now_s,
         policy=policy,
     )

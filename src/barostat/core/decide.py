@@ -99,6 +99,7 @@ def _assess_all(snapshot: Snapshot, state: State, policy: Policy) -> dict[str, A
             held=snapshot.paused,
             tight=state.tight,
             policy=policy,
+            in_use_bytes=snapshot.host.in_use.get(guest.name),
         )
         for guest in snapshot.guests
     }
@@ -218,9 +219,19 @@ def _guest_decision(
         pressure=None if needed is None else pressure_ratio(needed, assigned),
         status=_status(needed, assigned, settings),
         move=move,
-        reasons=item.holds if move is None else move.reasons,
+        reasons=(*(item.holds if move is None else move.reasons), *_doubts(line)),
         source=DemandSource.USED if demand is None else demand.source,
     )
+
+
+def _doubts(line: Line | None) -> tuple[Reason, ...]:
+    """Say that a guest got less than it asked for because not all of that can be true."""
+    if line is None or line.credible_bytes is None:
+        return ()
+    needed, credible = line.demand_bytes, line.credible_bytes
+    if needed <= credible or line.target_bytes >= needed:
+        return ()
+    return (because(ReasonCode.DOUBTED, demand_bytes=needed, credible_bytes=credible),)
 
 
 def _status(needed: int | None, assigned: int, settings: MemorySettings | None) -> Status:

@@ -122,6 +122,10 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
         "it needs {demand_bytes} and its balloon does not give way before its kernel kills "
         "(deflate-on-oom is off), so it is not taken below that"
     ),
+    ReasonCode.DOUBTED: (
+        "it says that it needs {demand_bytes}, but by what its QEMU holds it can need "
+        "{credible_bytes} at most; while memory is short that is what counts"
+    ),
     ReasonCode.CAPACITY_LOST: (
         "more is promised than the host has, by {missing_bytes}: nothing is granted until guests "
         "have given it back"

@@ -7,6 +7,7 @@ compared with other guests.
 from __future__ import annotations
 
 from barostat.core.allocation import Claim
+from barostat.core.claims import credible_bytes, doubted
 from barostat.core.cooperation import Trust, Verdict
 from barostat.core.demand_state import DemandState
 from barostat.core.guest_state import GuestState
@@ -30,6 +31,7 @@ def line_of(
     sizes: Sizes,
     demand: DemandState,
     verdict: Verdict,
+    in_use_bytes: int | None,
     now_s: float,
     policy: Policy,
 ) -> Line:
@@ -82,6 +84,9 @@ def line_of(
         grown_at_s=state.grown_at_s,
         shrunk_at_s=state.shrunk_at_s,
         harmed_at_s=demand.harmed_at_s,
+        credible_bytes=None
+        if in_use_bytes is None
+        else credible_bytes(in_use_bytes, hidden_bytes=demand.kernel_bytes, actual_bytes=actual),
     )
 
 
@@ -148,8 +153,8 @@ def claim_of(line: Line) -> Claim:
     return Claim(
         guest=line.guest,
         minimum_bytes=least,
-        demand_bytes=need_bytes(line),
-        want_bytes=line.buffered_bytes,
+        demand_bytes=doubted(need_bytes(line), line.credible_bytes),
+        want_bytes=doubted(line.buffered_bytes, line.credible_bytes),
         maximum_bytes=most,
         weight=line.weight,
     )

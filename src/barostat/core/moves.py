@@ -63,6 +63,7 @@ class Line:
         foreign: a wish of somebody before us is half done.
         stuck_plug: its last unplug got stuck; under shortage the balloon may take over.
         grown_at_s, shrunk_at_s: its last moves.
+        credible_bytes: the most that it can need, by what the host sees; None where it cannot tell.
         harmed_at_s: when it last waited for memory for too long.
         trim_bytes: what it is trimmed to, below what it should have; None if it is not.
         source: what its demand is made of.
@@ -103,6 +104,7 @@ class Line:
     stall_ratio: float = 0.0
     trim_bytes: int | None = None
     source: DemandSource = DemandSource.USED
+    credible_bytes: int | None = None
     target_bytes: int = 0
     move: Move | None = None
     holds: list[Reason] = field(default_factory=list)

@@ -158,6 +158,7 @@ class HostObservation:
         wanted_back_bytes: what guests must give back to the host itself.
         alarms: what is wrong with the host, beside what the ledger finds.
         unfit: by guest, why the host cannot have back what that guest gives.
+        in_use: by guest, the most that it can be using, in bytes, as far as the host can tell.
     """
 
     capacity_bytes: int
@@ -165,6 +166,7 @@ class HostObservation:
     wanted_back_bytes: int = 0
     alarms: tuple[Reason, ...] = ()
     unfit: Mapping[str, Reason] = field(default_factory=dict)
+    in_use: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,7 @@ class ReasonCode(enum.Enum):
     IN_USE = "in-use"
     NOTHING_TO_SPARE = "nothing-to-spare"
     NO_SAFE_PAGING = "no-safe-paging"
+    DOUBTED = "doubted"
     # Of the host.
     CAPACITY_LOST = "capacity-lost"
     MINIMUMS_TOO_LARGE = "minimums-too-large"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from barostat.core.allocation import Allocation, Claim, Mode, Tier, allocate
+from barostat.core.claims import doubted
 from barostat.core.lines import bounds_of, claim_of, need_bytes
 from barostat.core.moves import Line
 
@@ -73,7 +74,7 @@ def _past(line: Line, claim: Claim, size_bytes: int) -> Claim:
         guest=line.guest,
         minimum_bytes=size_bytes,
         demand_bytes=size_bytes,
-        want_bytes=line.want_bytes,
+        want_bytes=doubted(line.want_bytes, line.credible_bytes),
         maximum_bytes=claim.maximum_bytes,
         weight=line.weight,
     )

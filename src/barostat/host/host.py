@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 from barostat.core.observation import GuestObservation, HostObservation
 from barostat.core.reasons import Reason, ReasonCode, because
@@ -27,8 +28,11 @@ from barostat.host.reserve import ReserveState, outside_bytes, reserve_bytes, wa
 from barostat.host.threads import in_thread, within
 from barostat.host.tree import Tree
 from barostat.host.witness import Witness, WitnessPace
+from barostat.units import MIB
 
 __all__ = ["Host", "HostReport"]
+
+GRAIN_BYTES: Final = 16 * MIB
 
 _log = logging.getLogger(__name__)
 
@@ -129,7 +133,17 @@ class Host:
             wanted_back_bytes=self.report.wanted_back_bytes,
             alarms=self.report.alarms,
             unfit=self.report.unfit,
+            in_use=self._in_use(),
         )
+
+    def _in_use(self) -> dict[str, int]:
+        """Say the most that guests can be using, rounded up: history notes whatever changes."""
+        holdings = {} if self.report is None else self.report.holdings
+        return {
+            guest: -(-holding.in_use_bytes // GRAIN_BYTES) * GRAIN_BYTES
+            for guest, holding in holdings.items()
+            if holding.in_use_bytes is not None
+        }
 
     async def _look(self) -> _Seen:
         """Read in a thread. One that hangs is waited for again, so there is never more than one."""
