@@ -178,7 +178,7 @@ async def test_statistics_count_plugged_memory(world: World) -> None:
 async def test_one_guest_is_looked_at_by_itself_and_says_what_its_memory_is_like_by_then(
     world: World,
 ) -> None:
-    before = (await world.look())["alpha"]
+    seen = before = (await world.look())["alpha"]
     stamps = [before.statistics_at_s]
     for _ in range(5):
         await world.pass_time(0.1)
