@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from barostat.errors import LabError
+from barostat.lab.dependencies import fetched
 from barostat.lab.fleet import Kit
 from barostat.lab.kernel import Kernel, cache_folder
 from barostat.lab.userland import KEPT, Parts, build_userland, ensure_userland
@@ -76,3 +77,24 @@ def test_what_is_built_is_found_again_and_the_oldest_is_forgotten(
     assert len([line for line in said if line.startswith("building")]) == 1
     assert any(re.search(r"has \d+ MiB, built in", line) for line in said)
     assert [folder.exists() for folder in oldest] == [False, True, True]
+
+
+@pytest.mark.lab
+def test_packages_come_with_what_they_need_and_nothing_that_does_not_belong(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def get() -> list[str]:
+        found = fetched(
+            ["libmd0"],
+            tmp_path / "kept",
+            belongs=lambda name: name in {"libmd0", "gcc-12-base", "gcc-14-base"},
+            progress=said.append,
+        )
+        return [path.name.split("_")[0] for path in found]
+
+    first, second = get(), get()
+
+    assert first == second
+    assert first[-1] == "libmd0"
+    assert [name[:4] for name in first[:-1]] == ["gcc-"]
+    assert len(said) == 1
