@@ -229,6 +229,7 @@ class Inside:
             if descriptor >= 0:
                 os.close(descriptor)
 
-    def after(self, seconds: float, *, called: int = 0) -> None:
+    def after(self, seconds: float, *, called: bool = False) -> None:
+        """Let time pass; `called`: by the kernel, because programs wait for memory."""
         self.now += seconds
-        self.agent.turn(called, self.now)
+        self.agent.turn(self.now, called, heard=True)

@@ -209,7 +209,7 @@ class Port:
 
     def flush(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            self.outbox = self.outbox[os.write(self.fd, self.outbox) :] if self.outbox else b""
+            self.outbox = self.outbox[os.write(self.fd, self.outbox) :]
 
 
 class Hook:
@@ -286,40 +286,40 @@ class Agent:
             wait_s = max(0.0, until - time.monotonic())
             if self.hook.child or self.hook.waits:
                 wait_s = min(wait_s, 0.02)
-            events = self.poll.poll(wait_s * 1000 + 1)
-            self.turn(dict(events).get(self.kernel.trigger, 0), time.monotonic())
+            events = dict(self.poll.poll(wait_s * 1000 + 1))
+            self.turn(time.monotonic(), self.kernel.trigger in events, self.port.fd in events)
 
-    def turn(self, called: int, now: float) -> None:
-        if called & select.POLLPRI:
+    def turn(self, now: float, called: bool, heard: bool) -> None:
+        if called:
             self.stalled_at, self.why = now, "stalled"
         try:
             if self.connected or now >= self.retry_at:
-                self.converse(now)
+                self.converse(now, heard)
         except OSError as error:
             self.lost(error.strerror or str(error))
         for number, ok in self.hook.step(now):
             self.done(number, ok)
 
-    def converse(self, now: float) -> None:
+    def converse(self, now: float, heard: bool) -> None:
         if not self.connected:
             self.retry_at = now + RETRY_S
             self.port.open()
-        lines = self.port.read()
+        lines = self.port.read() if heard or not self.connected else []
         if not self.connected:
             self.connected, self.fault, self.retry_at = True, "", now
             self.poll.register(self.port.fd, select.POLLIN)
         self.hear(lines, now)
-        self.port.flush()
+        if self.port.outbox:
+            self.port.flush()
         if not self.session:
-            if now >= self.retry_at:
-                self.hello(now)
-            return
+            return self.hello(now) if now >= self.retry_at else None
         if now >= self.look_at:
             self.look(now)
         if now >= self.reported_at + self.every_s:
             self.why = self.why or "calm"
         if self.why and now >= self.reported_at + self.least_s:
             self.report(now)
+        return None
 
     def lost(self, fault: str) -> None:
         """Forget the host. Its port would be readable all the time now: it is not polled."""
