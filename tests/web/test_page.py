@@ -8,6 +8,9 @@ import re
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
+from barostat.core.observation import Depth
+from barostat.guest.base import Card
+
 from .conftest import PHONE, Visitor, visiting
 from .stage import Stage
 
@@ -62,6 +65,21 @@ async def test_a_vms_page_says_how_it_stands_over_time_and_why(visitor: Visitor)
     await expect(page.locator(".u-legend")).to_contain_text(re.compile(r"Assigned.*\d+ MiB"))
     await expect(page.locator(".facts")).to_contain_text("its balloon driver's statistics")
     await visitor.picture("guest-light", whole=True)
+
+
+async def test_who_speaks_for_a_vm_is_shown_with_what_it_says(
+    browser: Browser, stage: Stage
+) -> None:
+    card = Card(depth=Depth.AGENT, version="0.1.0", onlining="online_movable", fault="it is silent")
+    stage.control.cards = {"db": card}.get
+    async with visiting(browser, stage) as visitor:
+        page = await visitor.visit("guests/db")
+
+        facts = page.locator(".facts")
+        await expect(facts).to_contain_text("It is silent")
+        await expect(facts).to_contain_text("online_movable")
+        await page.goto(f"{stage.address}#/")
+        await expect(page.locator("td.col-depth").first).to_have_text("balloon")
 
 
 async def test_older_times_come_from_the_history(visitor: Visitor) -> None:

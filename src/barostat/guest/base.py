@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from barostat.core.observation import Depth, GuestObservation
@@ -32,7 +32,8 @@ class Card:
         swap_bytes, swap_free_bytes: its own swap.
         committed_bytes: what its programs were promised.
         hook: the operator of the guest has programs give memory before it shrinks.
-        fault: why it is not believed, or not heard; empty while it is.
+        fault: why it is not believed, or not heard, or one that would say more; empty while all is
+            well.
     """
 
     depth: Depth
@@ -120,9 +121,15 @@ class Insight:
         return guest
 
     def card(self, guest: str) -> Card | None:
-        """Say what is known of the program in a guest, None if there was never one."""
+        """Say what is known of the program in a guest, None if there was never one.
+
+        Where one is heard in the place of another, the other's fault is said with it.
+        """
         cards = [card for source in self._sources if (card := source.card(guest)) is not None]
-        return next((card for card in cards if not card.fault), next(iter(cards), None))
+        heard = next((card for card in cards if not card.fault), None)
+        if heard is None:
+            return next(iter(cards), None)
+        return replace(heard, fault=cards[0].fault)
 
     def tell(self, guest: str, word: HostWord) -> None:
         """Tell a guest what it may have."""

@@ -141,7 +141,9 @@ class Program(Document):
     swap_free_bytes: int | None
     committed_bytes: int | None = Field(description="What its programs were promised.")
     hook: bool = Field(description="It has programs give memory before it is shrunk.")
-    fault: str | None = Field(description="Why it is not heard, or not believed.")
+    fault: str | None = Field(
+        description="Why it, or one that would say more, is not heard or not believed."
+    )
 
 
 class Guest(Document):
