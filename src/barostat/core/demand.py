@@ -140,7 +140,9 @@ def _next(
     elapsed_s = at_s - previous.at_s
     volumes = moved(previous, now, inside, math.exp(-elapsed_s / policy.minute_s))
     returned, paged_out, refaulted, swapped_in, _ = volumes
-    returning = returning_bytes(now, returned, paged_out, arriving_bytes=swapped_in)
+    returning = 0
+    if now.swap_out_bytes > now.swap_in_bytes:
+        returning = returning_bytes(now, returned, paged_out, arriving_bytes=swapped_in)
     used, kernel = _consistent_used(previous, sizes, now), _kernel_bytes(previous, sizes, now)
     cached = min(now.disk_caches_bytes or 0, int(refaulted))
     demand, source = used + kernel + returning + cached, DemandSource.USED

@@ -66,8 +66,3 @@ class DemandState:
     harmed_at_s: float = NEVER_S
     tuning: Tuning | None = None
     trim: Trim | None = None
-
-    @property
-    def harmed(self) -> bool:
-        """Whether it waits for memory for longer than it should."""
-        return self.stalls is not None and self.stalls.harmed

@@ -17,7 +17,7 @@ from barostat.core.policy import Policy
 from barostat.core.reasons import Reason, ReasonCode, because
 from barostat.core.settings import MemorySettings
 from barostat.core.sizes import Sizes
-from barostat.core.trimming import step_bytes, under_way
+from barostat.core.trimming import Trim, step_bytes, under_way
 from barostat.core.wants import available_bytes, buffered_bytes, lately_bytes
 
 __all__ = ["bounds_of", "claim_of", "least_bytes", "line_of", "need_bytes"]
@@ -43,9 +43,12 @@ def line_of(
     available = available_bytes(demand, assigned_bytes=actual, fresh=_fresh(guest, policy))
     buffered = buffered_bytes(demand, buffer_percent=percent, policy=policy)
     lately = lately_bytes(demand, buffer_percent=percent, policy=policy)
-    stalls, harmed = demand.stalls, demand.harmed
+    stalls = demand.stalls
+    harmed = stalls is not None and stalls.harmed
     want, pressing = max(buffered, lately), demand.distressed or harmed
-    trim = None if pressing else _trim_bytes(demand, state, settings, now_s, policy)
+    trim = None
+    if demand.trim is not None and not pressing:
+        trim = _trim_bytes(demand.trim, demand, state, settings, now_s=now_s, policy=policy)
     if trim is not None and trim < want:  # with nothing left it outruns what it has by a page
         buffered, want = min(buffered, trim), trim
     else:
@@ -102,14 +105,20 @@ def _outruns(demand: DemandState, available: int, policy: Policy) -> bool:
 
 
 def _trim_bytes(
-    demand: DemandState, state: GuestState, settings: MemorySettings, now_s: float, policy: Policy
+    trim: Trim,
+    demand: DemandState,
+    state: GuestState,
+    settings: MemorySettings,
+    *,
+    now_s: float,
+    policy: Policy,
 ) -> int | None:
     """Say to what a guest is trimmed now, or what it claims between two steps; None if it is not.
 
     It is given no more than it has, and a step less each time that a step is due.
     """
-    trim, sizes = demand.trim, demand.sizes
-    if trim is None or not under_way(trim, demand.at_s, policy):
+    sizes = demand.sizes
+    if not under_way(trim, demand.at_s, policy):
         return None
     grown_s, shrunk_s = now_s - state.grown_at_s, now_s - state.shrunk_at_s
     if grown_s < policy.grow_hold_s or shrunk_s < policy.demand.trim_s:

@@ -135,7 +135,7 @@ def hidden_bytes(sizes: Sizes, now: Statistics) -> int:
 def returning_bytes(
     now: Statistics, returned: float, paged_out: float, *, arriving_bytes: int
 ) -> int:
-    """Count swapped-out pages that are, or may still turn out to be, in use.
+    """Count swapped-out pages, of a guest that has any, that are or may turn out to be in use.
 
     While pages come back, as many are expected to follow as came within a minute. Where none come,
     those that may be wanted are doubted for a minute, but only as far as there is no memory
@@ -149,8 +149,6 @@ def returning_bytes(
         arriving_bytes: what came back since the look before.
     """
     outside = now.swap_out_bytes - now.swap_in_bytes
-    if outside <= 0:
-        return 0
     coming = arriving_bytes >= PAGING_SEEN_BYTES
     expected, doubted = (returned, paged_out) if coming else (0.0, max(returned, paged_out))
     return min(outside, int(expected + max(0.0, doubted - now.available_bytes)))
@@ -176,13 +174,10 @@ def in_distress(
         swap_bytes: what it moved to and from its swap between the two.
         short_ratio: with less of its memory available than this it is short.
     """
-    stalls = _rose(before.alloc_stalls, now.alloc_stalls)
-    kills = _rose(before.oom_kills, now.oom_kills)
+    # Few guests say these: nothing is called for those that do not.
+    stalls = before.alloc_stalls is not None and (now.alloc_stalls or 0) > before.alloc_stalls
+    kills = before.oom_kills is not None and (now.oom_kills or 0) > before.oom_kills
     if not (stalls or kills or swap_bytes >= PAGING_SEEN_BYTES):
         return False
     short = now.available_bytes < (now.total_bytes - inside_bytes) * short_ratio
     return short or (kills and stalls)
-
-
-def _rose(before: int | None, now: int | None) -> bool:
-    return before is not None and now is not None and now > before
