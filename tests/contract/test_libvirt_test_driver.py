@@ -13,10 +13,12 @@ from barostat.config.settings_file import SettingsFile
 from barostat.core.observation import RunState
 from barostat.engine.loop import Balancer, Tick
 from barostat.engine.observe import FixedCapacity
-from barostat.errors import RefusedError, UnreachableError
+from barostat.errors import GuestGoneError, RefusedError, UnreachableError
 from barostat.hypervisors.base import BalloonWish, PlugWish
 from barostat.hypervisors.libvirt import LibvirtHypervisor
-from barostat.units import GIB, MIB
+from barostat.hypervisors.libvirt_line import Line
+from barostat.hypervisors.libvirt_orders import limit_memory
+from barostat.units import GIB, KIB, MIB
 
 pytest.importorskip("libvirt")
 
@@ -131,3 +133,36 @@ async def test_what_was_closed_is_opened_anew_with_the_same_guests(uri: str) -> 
         hypervisor = LibvirtHypervisor(uri)
         assert len(await hypervisor.observe(now_s=0.0)) == GUESTS
         await hypervisor.close()
+
+
+async def test_what_a_domain_may_hold_is_limited_through_libvirt_and_lifted_again(
+    uri: str,
+) -> None:
+    line = Line.open(uri)
+
+    def limits() -> dict[str, int]:
+        found = line.domain("vm1").memoryParameters()
+        return {key: found[key] for key in ("hard_limit", "soft_limit")}
+
+    try:
+        limit_memory(line, "vm1", 700 * MIB + 1, hard=False)
+        limit_memory(line, "vm1", 800 * MIB, hard=True)
+        standing = limits()
+        limit_memory(line, "vm1", None, hard=False)
+        lifted = limits()
+        with pytest.raises(GuestGoneError):
+            limit_memory(line, "nobody", None, hard=True)
+    finally:
+        line.close()
+
+    assert standing == {"hard_limit": 800 * KIB, "soft_limit": 700 * KIB + 1}  # in KiB, rounded up
+    assert lifted["hard_limit"] == 800 * KIB
+    assert lifted["soft_limit"] > GIB
+
+
+async def test_a_domain_is_limited_in_a_lane_of_its_own(hypervisor: LibvirtHypervisor) -> None:
+    await hypervisor.observe(now_s=0.0)
+
+    await hypervisor.limit("vm1", 700 * MIB, hard=False)
+
+    assert (await hypervisor.observe(now_s=1.0))[1].run_state is RunState.RUNNING

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 from barostat.config.settings_file import SettingsFile
 from barostat.config.settings_xml import KEY, NAMESPACE, parse_settings, print_settings
@@ -31,6 +31,10 @@ __all__ = [
     "versions",
     "write_metadata",
 ]
+
+
+UNLIMITED_KIB: Final = 2**53 - 1
+"""libvirt's VIR_DOMAIN_MEMORY_PARAM_UNLIMITED, which its Python binding leaves out."""
 
 
 def send_wish(line: Line, name: str, wish: Wish) -> None:
@@ -63,8 +67,7 @@ def limit_memory(line: Line, name: str, limit_bytes: int | None, *, hard: bool) 
     Raises:
         HypervisorError
     """
-    unlimited = libvirt.VIR_DOMAIN_MEMORY_PARAM_UNLIMITED
-    limit_kib = unlimited if limit_bytes is None else -(-limit_bytes // KIB)
+    limit_kib = UNLIMITED_KIB if limit_bytes is None else -(-limit_bytes // KIB)
     key = "hard_limit" if hard else "soft_limit"
     with line.asking(name) as domain:
         domain.setMemoryParameters({key: limit_kib}, libvirt.VIR_DOMAIN_AFFECT_LIVE)
