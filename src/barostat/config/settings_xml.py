@@ -53,7 +53,7 @@ def parse_settings(text: str, *, guest: str) -> SettingsFile:
         raise settings_fault(guest, ("it is no element of settings",))
     try:
         element = ET.fromstring(text)  # noqa: S314 - without a document type nothing expands
-    except ET.ParseError as error:
+    except (ET.ParseError, UnicodeError) as error:
         raise settings_fault(guest, (f"it is not XML: {error}",)) from error
     return read_settings(element, guest=guest)
 

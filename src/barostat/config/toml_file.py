@@ -6,6 +6,7 @@ Nothing is half read: a file gives one whole value, or an error that names every
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -18,8 +19,15 @@ from barostat.units import parse_size
 
 __all__ = ["FileModel", "Size", "faults_of", "parse_toml", "read_text", "read_toml", "sentence_of"]
 
-LARGEST_FILE_BYTES: Final = 2**20
+LARGEST_FILE_BYTES: Final = 2**16
 """A settings file or a scenario is a page or two; what is larger is something else."""
+
+DEEPEST_KEY: Final = 32
+"""Ours have three parts. Python's parser takes a time that grows with the cube of their number."""
+
+_DEEP_KEY: Final = re.compile(
+    rf"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{DEEPEST_KEY}}}"""
+)
 
 
 def _size(value: object) -> int:
@@ -93,10 +101,14 @@ def read_text(path: Path) -> tuple[str | None, str]:
 
 def parse_toml(text: str) -> tuple[dict[str, Any] | None, str]:
     """Parse TOML; None and what is wrong with it, with the line, if it is none."""
+    if _DEEP_KEY.search(text):
+        return None, f"it has a key of more than {DEEPEST_KEY} parts"
     try:
         return tomllib.loads(text), ""
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # no TOML, or a number of thousands of digits
         return None, f"it is not TOML: {error}"
+    except RecursionError:
+        return None, "its lists or tables stand in each other too deep"
 
 
 def faults_of(error: ValidationError, model: type[BaseModel]) -> tuple[str, ...]:

@@ -14,7 +14,13 @@ from xml.etree import ElementTree as ET
 from barostat.errors import InputError
 from barostat.units import GIB, KIB, MIB, TIB
 
-__all__ = ["child", "parse_domain", "print_domain", "set_size", "size_bytes"]
+__all__ = ["child", "keep_prefixes", "parse_domain", "print_domain", "set_size", "size_bytes"]
+
+LARGEST_BYTES: Final = 2**60
+"""An exbibyte: above any machine, below any arithmetic trouble."""
+
+LONGEST_NUMBER: Final = 20
+"""Digits: keeps absurd input out of int()."""
 
 # libvirt's scaled integers (docs/formatdomain: "memory"): powers of 2 with "i" or alone, of 10
 # with "B" behind.
@@ -45,10 +51,8 @@ def parse_domain(xml: str) -> ET.Element:
     if "<!DOCTYPE" in xml:  # nothing that libvirt writes; entities have no business here
         raise InputError("the domain's XML has a document type", hint="remove it")
     try:
-        for _, (prefix, uri) in ET.iterparse(io.StringIO(xml), events=("start-ns",)):  # noqa: S314
-            _keep_prefix(prefix, uri)
         root = ET.fromstring(xml)  # noqa: S314 - without a document type there is nothing to expand
-    except ET.ParseError as error:
+    except (ET.ParseError, UnicodeError) as error:
         raise InputError(
             f"this is not XML: {error}", hint="give what `virsh dumpxml` prints"
         ) from error
@@ -60,6 +64,15 @@ def parse_domain(xml: str) -> ET.Element:
     return root
 
 
+def keep_prefixes(xml: str) -> None:
+    """Have `print_domain` write the namespaces of this XML as they are written there.
+
+    They are remembered for ever: this is for a command that ends, not for what goes on for years.
+    """
+    for _, (prefix, uri) in ET.iterparse(io.StringIO(xml), events=("start-ns",)):  # noqa: S314
+        _keep_prefix(prefix, uri)
+
+
 def _keep_prefix(prefix: str, uri: str) -> None:
     try:
         ET.register_namespace(prefix, uri)
@@ -68,9 +81,19 @@ def _keep_prefix(prefix: str, uri: str) -> None:
 
 
 def print_domain(root: ET.Element) -> str:
-    """Print a domain's XML, indented as libvirt does it."""
-    ET.indent(root, "  ")
-    return ET.tostring(root, encoding="unicode") + "\n"
+    """Print a domain's XML, indented as libvirt does it.
+
+    Raises:
+        InputError: its elements stand in each other too deep.
+    """
+    try:
+        ET.indent(root, "  ")
+        return ET.tostring(root, encoding="unicode") + "\n"
+    except RecursionError as error:
+        raise InputError(
+            "the domain's elements stand in each other too deep",
+            hint="give what `virsh dumpxml` prints; nothing was changed",
+        ) from error
 
 
 def size_bytes(element: ET.Element) -> int:
@@ -81,12 +104,15 @@ def size_bytes(element: ET.Element) -> int:
     """
     unit = element.get("unit", "KiB").lower()
     text = (element.text or "").strip()
-    if unit not in _UNITS or not text.isdecimal():
+    digits = text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER
+    size = int(text) * _UNITS[unit] if digits and unit in _UNITS else None
+    if size is None or size > LARGEST_BYTES:
+        shown = f'"{text[:LONGEST_NUMBER]}" {element.get("unit", "KiB")[:LONGEST_NUMBER]}'
         raise InputError(
-            f'<{element.tag}> of the domain is "{text}" {element.get("unit", "KiB")}: no size',
+            f"<{element.tag}> of the domain is {shown}: no size",
             hint="correct it with `virsh edit`; nothing was changed",
         )
-    return int(text) * _UNITS[unit]
+    return size
 
 
 def set_size(element: ET.Element, size: int) -> None:

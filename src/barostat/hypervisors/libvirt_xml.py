@@ -23,6 +23,9 @@ __all__ = ["DomainMemory", "plug_element", "read_memory"]
 
 PLUG: Final = "virtio-mem"
 AGENT_PORT: Final = "org.barostat.agent.0"
+LONGEST_PERIOD: Final = 10
+"""Digits of what libvirt keeps in 32 bits."""
+
 BALLOONS: Final = frozenset({"virtio", "virtio-transitional", "virtio-non-transitional"})
 
 
@@ -102,12 +105,15 @@ def _read(root: ET.Element, guest: str) -> DomainMemory:
     stats = root.find("devices/memballoon/stats")
     settings, faults = _settings(root, guest)
     plugged_bytes = sum(plug.size_bytes for plug in plugs)
+    boot_bytes = _size(root, "memory") - others_bytes
+    if boot_bytes < 0:
+        raise InputError("its memory devices have more than all of its <memory>")
     return DomainMemory(
-        boot_bytes=_size(root, "memory") - others_bytes,
+        boot_bytes=boot_bytes,
         current_bytes=_size(root, "currentMemory") - plugged_bytes,
         has_balloon=has_balloon,
         deflate_on_oom=balloon is not None and balloon.get("autodeflate") == "on",
-        period_s=0 if stats is None else int(stats.get("period", "0")),
+        period_s=0 if stats is None else _period_s(stats.get("period", "0")),
         plugs=plugs,
         settings=settings,
         settings_faults=faults,
@@ -128,7 +134,15 @@ def _plugs(root: ET.Element) -> Iterator[ET.Element]:
     return (device for device in root.iterfind("devices/memory") if device.get("model") == PLUG)
 
 
+def _period_s(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_PERIOD):
+        raise InputError(f'the period of its statistics is "{text[:LONGEST_PERIOD]}"')
+    return int(text)
+
+
 def _plug(device: ET.Element) -> PlugDevice:
+    if not _size(device, "target/block"):
+        raise InputError("a virtio-mem device has blocks of no size")
     return PlugDevice(
         name=_alias(device),
         requested_bytes=_size(device, "target/requested"),

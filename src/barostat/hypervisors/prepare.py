@@ -14,7 +14,13 @@ from typing import Final
 from xml.etree import ElementTree as ET
 
 from barostat.errors import InputError
-from barostat.hypervisors.domain_xml import child, parse_domain, print_domain, size_bytes
+from barostat.hypervisors.domain_xml import (
+    child,
+    keep_prefixes,
+    parse_domain,
+    print_domain,
+    size_bytes,
+)
 from barostat.hypervisors.plugging import BLOCK_BYTES, CAREFUL_GROWTH, LARGEST_GROWTH
 from barostat.hypervisors.prepare_channels import INSTALLING, add_channels
 from barostat.hypervisors.prepare_memory import (
@@ -68,6 +74,7 @@ def prepare(
         InputError: this is no domain, or one that cannot have Dynamic Memory; with every reason.
     """
     root = parse_domain(xml)
+    keep_prefixes(xml)
     _refuse_unfit(root)
     has_bytes = boot_bytes(root)
     startup = has_bytes if startup_bytes is None else startup_bytes

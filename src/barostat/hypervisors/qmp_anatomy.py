@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -17,6 +17,17 @@ from barostat.errors import RefusedError, UnreachableError
 from barostat.hypervisors.qmp_link import QmpLink
 
 __all__ = ["Anatomy", "GuestStatistics", "Sizes", "dissect", "read_sizes", "read_statistics_of"]
+
+Bytes = Annotated[int, msgspec.Meta(ge=0, le=2**60)]
+"""No machine has an exbibyte. A QEMU that says so, or less than nothing, is not believed at all:
+a negative size would be memory to hand out that nobody has."""
+
+BytesOfSome = Annotated[int, msgspec.Meta(gt=0, le=2**60)]
+
+Second = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
+
+MOST_DEVICES: Final = 256
+"""QEMU has so many slots for memory devices, and every look goes through all of them."""
 
 NAMED: Final = "/machine/peripheral"
 NAMELESS: Final = "/machine/peripheral-anon"
@@ -74,7 +85,7 @@ class GuestStatistics(msgspec.Struct, frozen=True, rename={"last_update": "last-
     """The balloon driver's words, and when it said them: seconds of the host's clock, 0 never."""
 
     stats: dict[str, int]
-    last_update: int
+    last_update: Second
 
 
 class _BalloonInfo(msgspec.Struct):
@@ -82,7 +93,7 @@ class _BalloonInfo(msgspec.Struct):
 
 
 class _MemorySize(msgspec.Struct, rename="kebab"):
-    base_memory: int
+    base_memory: BytesOfSome
 
 
 class _Property(msgspec.Struct):
@@ -95,15 +106,18 @@ class _MemoryData(msgspec.Struct, rename="kebab"):
 
     id: str | None = None
     memaddr: int = 0
-    size: int = 0
-    requested_size: int = 0
-    max_size: int = 0
-    block_size: int = 1
+    size: Bytes = 0
+    requested_size: Bytes = 0
+    max_size: Bytes = 0
+    block_size: BytesOfSome = 1
 
 
 class _MemoryDevice(msgspec.Struct):
     type: str
     data: _MemoryData
+
+
+_MemoryDevices = Annotated[list[_MemoryDevice], msgspec.Meta(max_length=MOST_DEVICES)]
 
 
 async def dissect(guest: str, link: QmpLink) -> Anatomy:
@@ -157,7 +171,7 @@ async def read_sizes(link: QmpLink, anatomy: Anatomy) -> Sizes:
     balloon = None
     if anatomy.balloon_path is not None:
         balloon = await link.ask("query-balloon", _BalloonInfo)
-    found = await link.ask("query-memory-devices", list[_MemoryDevice])
+    found = await link.ask("query-memory-devices", _MemoryDevices)
     # QEMU counts DIMMs, but not virtio-mem, as RAM that the balloon can take from.
     boot_bytes = anatomy.base_bytes + sum(
         device.data.size for device in found if device.type == "dimm"
