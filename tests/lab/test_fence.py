@@ -7,7 +7,7 @@ import mmap
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,11 +22,13 @@ from barostat.core.reasons import Reason, ReasonCode
 from barostat.core.settings import MemorySettings
 from barostat.engine.act import Actor, Outcome
 from barostat.engine.fencing import Fencing
-from barostat.engine.loop import Tick
+from barostat.engine.loop import Balancer, Tick
+from barostat.engine.observe import FixedSettings
 from barostat.host.cgroup import Cgroups, Group, Holdings, find_tree, read_group
 from barostat.host.holding import Holding
 from barostat.host.host import Host
 from barostat.host.mappings import forget_references, has_own_page_tables, read_ram
+from barostat.host.policy import HostPolicy
 from barostat.host.tree import Tree
 from barostat.hypervisors.base import BalloonWish
 from barostat.hypervisors.qmp import QmpHypervisor
@@ -40,6 +42,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 SPEC = GuestSpec(name="web", boot_bytes=256 * MIB, maximum_bytes=768 * MIB, swap_bytes=256 * MIB)
 SETTINGS = MemorySettings(startup_bytes=256 * MIB, minimum_bytes=128 * MIB, maximum_bytes=768 * MIB)
 ROOM_BYTES = 64 * MIB
+CAPACITY_BYTES = 900 * MIB
 LOOK_EVERY_S = 0.2
 PATIENCE_S = 20.0
 PRESENT = 1 << 63
@@ -151,9 +154,8 @@ def holds(group: Group) -> Holdings:
     return found
 
 
-async def until(ground: Ground, what: str, fits: object) -> None:
+async def until(ground: Ground, what: str, fits: Callable[[], object]) -> None:
     """Look until something holds."""
-    assert callable(fits)
     try:
         async with asyncio.timeout(PATIENCE_S):
             await ground.look()
@@ -306,3 +308,75 @@ async def test_what_a_guest_touches_is_seen_from_the_host(kit: Kit) -> None:
     assert seen[0] < 100
     assert seen[50] == pytest.approx(seen[0] + 150, abs=60)
     assert seen[100] == pytest.approx(seen[0] + 300, abs=60)
+
+
+async def test_a_guest_that_deflates_by_itself_is_named_and_its_neighbour_keeps_its_own(
+    kit: Kit,
+) -> None:
+    full = 640 * MIB
+    specs = [
+        GuestSpec(name=name, boot_bytes=full, maximum_bytes=full, swap_bytes=256 * MIB)
+        for name in ("honest", "thief")
+    ]
+    wants = MemorySettings(startup_bytes=full, minimum_bytes=128 * MIB, maximum_bytes=full)
+    ticks: list[Tick] = []
+    async with Lab(specs, kit=kit) as lab:
+        for guest in lab.guests.values():
+            await guest.wait_ready()
+        await lab.guests["honest"].hold(350 * MIB, hot=0.5)
+        await lab.guests["honest"].wait_held()
+        hypervisor = QmpHypervisor(directory=lab.folder)
+        balancer = Balancer(
+            hypervisor,
+            FixedSettings({"honest": wants, "thief": wants}),
+            Host(HostPolicy(capacity_bytes=CAPACITY_BYTES)),
+            policy=Policy(settle_s=1),
+            on_tick=ticks.append,
+        )
+        stop = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(balancer.run(stop))
+            await seen(ticks, lambda now: sum(sizes(now).values()) <= CAPACITY_BYTES)
+            await asyncio.sleep(5)
+            before, asked = sizes(ticks[-1]), len(ticks)
+            await lab.guests["thief"].qmp("balloon", value=full)
+            await seen(ticks, lambda now: sizes(now)["thief"] == full)
+            await asyncio.sleep(10)
+            stop.set()
+        await hypervisor.close()
+
+    later = ticks[asked:]
+    needed = max(now.decision.guests[0].demand_bytes or 0 for now in later)
+    least = min(sizes(now)["honest"] for now in later)
+    assert any(ReasonCode.STRAYED in reasons(now, "thief") for now in later)
+    assert any(
+        alarm.code is ReasonCode.CAPACITY_LOST for now in later for alarm in now.decision.alarms
+    )
+    assert least >= min(before["honest"], needed)
+    assert not any(
+        move.kind is MoveKind.GROW
+        for now in later
+        if now.decision.in_hand_bytes < 0
+        for move in now.decision.moves
+    )
+
+
+def sizes(tick: Tick) -> dict[str, int]:
+    return {guest.guest: guest.assigned_bytes for guest in tick.decision.guests}
+
+
+def reasons(tick: Tick, name: str) -> set[ReasonCode]:
+    [found] = [guest for guest in tick.decision.guests if guest.guest == name]
+    return {reason.code for reason in found.reasons}
+
+
+async def seen(ticks: list[Tick], fits: Callable[[Tick], bool]) -> None:
+    """Wait until a pass from now on fits."""
+    first = len(ticks)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not any(fits(tick) for tick in ticks[first:]):  # noqa: ASYNC110 - real time
+                await asyncio.sleep(LOOK_EVERY_S)
+    except TimeoutError:
+        late = [(sizes(now), reasons(now, "thief")) for now in ticks[first::3]]
+        raise AssertionError(f"not within {PATIENCE_S:g} s: {late}") from None

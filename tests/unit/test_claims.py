@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from tests.unit.builders import Host, codes, guest, of, settings
+from tests.unit.builders import Host, codes, guest, line, of, settings
 
-from barostat.core.reasons import ReasonCode
+from barostat.core.lines import least_bytes
+from barostat.core.reasons import ReasonCode, because
 from barostat.units import MIB
 
 LIAR_HOLDS = {"honest": 1000 * MIB, "liar": 200 * MIB}
@@ -47,3 +48,11 @@ def test_nobody_is_taken_below_its_minimum_by_doubt() -> None:
     )
 
     assert of(decision, "liar").target_bytes >= 800 * MIB
+
+
+def test_nobody_pays_for_what_a_guest_took_back_and_does_not_use() -> None:
+    rest = because(ReasonCode.RESTING, wait_s=30.0, failures=1, did="give")
+
+    assert least_bytes(line(actual=1000, stay=rest)) == 1000 * MIB
+    assert least_bytes(line(actual=1000, stay=rest, credible_bytes=600)) == 600 * MIB
+    assert least_bytes(line(actual=1000, stay=rest, credible_bytes=60)) == 128 * MIB

@@ -193,8 +193,9 @@ def least_bytes(line: Line) -> int:
     # A stuck unplug may fall back to the balloon once, before the guest is left to rest.
     if line.stay is None or line.stuck_plug:
         return guaranteed
-    # SAFETY: what does not come out of it now counts as taken: others are asked.
-    return max(guaranteed, line.actual_bytes)
+    # SAFETY: what does not come out of it now counts as taken: others are asked. Not for what it
+    # cannot be using: that is promised to it and granted to nobody, and no neighbour pays for it.
+    return max(guaranteed, doubted(line.actual_bytes, line.credible_bytes))
 
 
 def _guaranteed_bytes(line: Line) -> int:
