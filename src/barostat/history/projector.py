@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -34,8 +34,9 @@ from barostat.history.film import (
 
 __all__ = ["Scene", "project"]
 
-MOST_BYTES: Final = 2**30
-"""No reel is larger, unpacked: 10,000 guests fill a tenth of it. A damaged one may say anything."""
+MOST_BYTES: Final = 2**25
+"""No picture is larger, unpacked: 10,000 guests fill a third of it. A damaged one may say anything,
+and a small one may unpack to any size: so it is unpacked picture by picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,24 +64,48 @@ def project(reel: bytes) -> Iterator[Scene]:
         for content in _pictures(reel):
             scene = _opening(content) if scene is None else _next(scene, content)
             yield scene
-    except (zlib.error, msgspec.MsgspecError, IndexError, ValueError) as error:
+    except (
+        zlib.error,
+        msgspec.MsgspecError,
+        ArithmeticError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:  # of what it says, or of deciding on what cannot have been
         raise HistoryError(
             f"what that decision saw cannot be read: {error}",
             hint="it was damaged, or written by another version; another moment may be readable",
         ) from error
 
 
-def _pictures(reel: bytes) -> Iterator[memoryview]:
+def _pictures(reel: bytes) -> Iterator[bytes]:
     """Take the pictures out of the stream, as far as they are whole."""
-    content = memoryview(zlib.decompressobj(wbits=RAW).decompress(reel, MOST_BYTES))
-    begin = 0
-    while (start := begin + LENGTH_BYTES) <= len(content):
-        begin = start + int.from_bytes(content[begin:start], "big")
-        if begin <= len(content):
-            yield content[start:begin]
+    unpack = _unpacking(reel)
+    while len(head := unpack(LENGTH_BYTES)) == LENGTH_BYTES:
+        size = int.from_bytes(head, "big")
+        if size > MOST_BYTES:
+            raise ValueError(f"a picture of {size} bytes")
+        content = unpack(size)
+        if len(content) == size:
+            yield content
 
 
-def _opening(content: memoryview) -> Scene:
+def _unpacking(reel: bytes) -> Callable[[int], bytes]:
+    """Give what unpacks the next so many bytes, or what is left."""
+    stream, packed = zlib.decompressobj(wbits=RAW), reel
+
+    def unpack(size: int) -> bytes:
+        nonlocal packed
+        content = b""
+        while len(content) < size and (part := stream.decompress(packed, size - len(content))):
+            packed, content = stream.unconsumed_tail, content + part
+        return content
+
+    return unpack
+
+
+def _opening(content: bytes) -> Scene:
     key = msgspec.msgpack.decode(content, type=Key)
     return Scene(
         version=key.version,
@@ -91,7 +116,7 @@ def _opening(content: memoryview) -> Scene:
     )
 
 
-def _next(scene: Scene, content: memoryview) -> Scene:
+def _next(scene: Scene, content: bytes) -> Scene:
     frame = msgspec.msgpack.decode(content, type=Frame)
     was, decision = scene.snapshot, scene.decision
     stamps, count = _unpacked(frame.now_s, frame.stamps), len(was.guests)

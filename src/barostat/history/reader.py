@@ -82,9 +82,8 @@ class Reader:
             period = period_of(since_s, until_s, points, now_s)
             period["guest"] = _guest_id(database, guest)
             rows = database.execute(queries.SAMPLES, period).fetchall()
-        return Series(
-            guest=guest, step_s=period["width"], samples=tuple(sample(row) for row in rows)
-        )
+            samples = tuple(sample(row) for row in rows)
+        return Series(guest=guest, step_s=period["width"], samples=samples)
 
     def host(self, *, since_s: float, until_s: float, points: int, now_s: float) -> HostSeries:
         """Give how the host's memory stood, in about so many points; as `samples`.
@@ -95,7 +94,8 @@ class Reader:
         with self._open() as database:
             period = period_of(since_s, until_s, points, now_s)
             rows = database.execute(queries.HOST_SAMPLES, period).fetchall()
-        return HostSeries(step_s=period["width"], samples=tuple(host_sample(row) for row in rows))
+            samples = tuple(host_sample(row) for row in rows)
+        return HostSeries(step_s=period["width"], samples=samples)
 
     def decisions(
         self, guest: str | None, *, since_s: float, until_s: float, limit: int
@@ -121,7 +121,7 @@ class Reader:
             }
             query = queries.DECISIONS if guest is None else queries.DECISIONS_OF_GUEST
             rows = database.execute(query, wanted).fetchall()
-        return tuple(recorded_decision(row) for row in reversed(rows))
+            return tuple(recorded_decision(row) for row in reversed(rows))
 
     def decision_at(self, guest: str | None, when_s: float) -> Replay:
         """Make again the last decision before a moment, from what it saw.
@@ -150,7 +150,7 @@ class Reader:
         }
         with self._open() as database:
             rows = database.execute(queries.AUDITS, wanted).fetchall()
-        return tuple(audit_entry(row) for row in reversed(rows))
+            return tuple(audit_entry(row) for row in reversed(rows))
 
     def metering(self, *, since_s: float, until_s: float, now_s: float) -> tuple[Metering, ...]:
         """Give the mean, least and most that every guest had in a period, by name.
@@ -163,16 +163,16 @@ class Reader:
         with self._open() as database:
             period = period_of(since_s, until_s, METERING_POINTS, now_s)
             rows = database.execute(queries.METERING, period).fetchall()
-        return tuple(
-            Metering(
-                guest=name,
-                seconds=seconds,
-                assigned_bytes=mean * KIB,
-                assigned_min_bytes=least * KIB,
-                assigned_max_bytes=most * KIB,
+            return tuple(
+                Metering(
+                    guest=name,
+                    seconds=seconds,
+                    assigned_bytes=mean * KIB,
+                    assigned_min_bytes=least * KIB,
+                    assigned_max_bytes=most * KIB,
+                )
+                for name, seconds, mean, least, most in rows
             )
-            for name, seconds, mean, least, most in rows
-        )
 
     def guests(self) -> tuple[KnownGuest, ...]:
         """Name every guest of which something is recorded.
@@ -193,8 +193,19 @@ class Reader:
             with open_reader(self._path) as database:
                 database.set_progress_handler(lambda: time.monotonic() > until_s, LOOK_EVERY)
                 yield database
-        except (sqlite3.Error, NewerError, ForeignError, msgspec.MsgspecError) as error:
+        except (sqlite3.Error, NewerError, ForeignError) as error:
             raise _unreadable(error, self._path) from error
+        except (
+            msgspec.MsgspecError,
+            ArithmeticError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ) as error:  # any column can hold anything, if somebody else wrote it
+            raise DamagedError(
+                f"the history {self._path} says what it cannot: {error}",
+                hint="somebody else wrote in it, or its disk fails; ask for another time",
+            ) from error
 
 
 def _unreadable(error: Exception, path: Path) -> HistoryError:

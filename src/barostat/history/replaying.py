@@ -67,7 +67,11 @@ def _last_scene(
 ) -> tuple[float, Scene]:
     """Play a reel until a moment; give the last scene, and when it was."""
     scenes = project(b"".join(data for _, data in rows))
-    scene = next(scenes)
+    scene = next(scenes, None)
+    if scene is None:
+        raise HistoryError(
+            "what that decision saw is not there", hint="another moment may be readable"
+        )
     began_s = rows[0][0] / 1000 - scene.snapshot.now_s
     for following in scenes:
         if began_s + following.snapshot.now_s > when_s + HALF_MS_S:
