@@ -285,3 +285,31 @@ async def test_a_member_that_cannot_be_closed_holds_up_nobody_for_long(
 
     assert house.b.closed
     assert "let go of" in caplog.text
+
+
+async def test_a_limit_goes_to_who_makes_the_guests_cgroup_and_to_nobody_else(
+    house: House,
+) -> None:
+    asked: list[tuple[str, int | None, bool]] = []
+
+    class Owner:
+        async def limit(self, guest: str, limit_bytes: int | None, *, hard: bool) -> None:
+            asked.append((guest, limit_bytes, hard))
+
+    owned = Member(
+        label="a/",
+        hypervisor=house.a,
+        settings=SettingsFolder(house.folder / "a"),
+        limiter=Owner(),
+    )
+    free = Member(label="b/", hypervisor=house.b, settings=SettingsFolder(house.folder / "b"))
+    both = Combined([owned, free])
+    house.a.boot("web")
+    house.b.boot("db")
+    await both.observe(now_s=asyncio.get_running_loop().time())
+
+    by_owner = await both.limit("web", 700 * MIB, hard=True)
+    by_nobody = await both.limit("db", 700 * MIB, hard=True)
+
+    assert (by_owner, by_nobody) == (True, False)
+    assert asked == [("web", 700 * MIB, True)]
