@@ -122,7 +122,9 @@ def _values(
         yield Candidate("file", begun)
     elif takes == "vm":
         yield from (
-            Candidate("plain", name) for name in _names(given, tree) if name.startswith(begun)
+            Candidate("plain", name)
+            for name in _names(given, tree)
+            if name.startswith(begun) and name.isprintable()
         )
     elif not isinstance(takes, str):
         yield from (Candidate("plain", word) for word in takes if word.startswith(begun))

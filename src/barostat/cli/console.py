@@ -11,8 +11,11 @@ import sys
 from collections.abc import Iterable
 from typing import Final, NoReturn
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
+
+from barostat.service.printable import printable
 
 __all__ = ["StdoutConsole"]
 
@@ -21,7 +24,10 @@ UNBOUNDED_WIDTH: Final = 100_000
 
 
 class StdoutConsole(Console):
-    """Prints texts as they are: no markup, no emoji, nothing highlighted by guess."""
+    """Prints texts as they are: no markup, no emoji, nothing highlighted by guess.
+
+    What cannot be printed is shown by its code: only we steer the terminal.
+    """
 
     def __init__(self) -> None:
         terminal = sys.stdout is not None and sys.stdout.isatty()
@@ -34,6 +40,13 @@ class StdoutConsole(Console):
             emoji=False,
         )
 
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Turn something into pieces of text."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else printable(text, lines=True), style, control)
+
     def on_broken_pipe(self) -> NoReturn:
         """Leave it to `main` what a reader that went away means."""
         raise BrokenPipeError
@@ -44,10 +57,10 @@ class StdoutConsole(Console):
         On a terminal the sentences wrap beside what they are about, not below it.
         """
         if not self.is_terminal:
-            return "\n".join(f"{what}: {sentence}" for what, sentence in lines)
+            return "\n".join(printable(f"{what}: {sentence}") for what, sentence in lines)
         table = Table.grid(padding=(0, 1))
         table.add_column(no_wrap=True, style="bold")
         table.add_column()
         for what, sentence in lines:
-            table.add_row(f"{what}:", sentence)
+            table.add_row(printable(f"{what}:"), printable(sentence))
         return table

@@ -21,6 +21,7 @@ from barostat.errors import NoDaemonError
 from barostat.service.desk import LATE_S
 from barostat.service.documents import Details, Explanation, Guest, Overview, Program
 from barostat.service.explaining import host_line, status_sentence
+from barostat.service.printable import printable
 from barostat.units import format_size
 
 __all__ = ["explain_command", "list_command", "plan_command", "show_command"]
@@ -105,7 +106,7 @@ def explain_command(vm: str, *, at: datetime | None, way: Way, output: str) -> N
     if explanation.at_s is not None:
         console.print(f"At {format_moment(explanation.at_s, seconds=True)}:")
     for line in explanation.sentences:
-        console.print(line)
+        console.print(printable(line))
 
 
 async def _explanation(vm: str, way: Way) -> Explanation:

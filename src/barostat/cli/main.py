@@ -21,7 +21,7 @@ from barostat.cli.ending import (
     settle_stdout,
     signals_interrupt,
 )
-from barostat.cli.output import fail
+from barostat.cli.output import fail, misused
 from barostat.errors import BarostatError, InputError
 
 __all__ = ["cli", "main"]
@@ -132,7 +132,7 @@ def _run(ending: Ending) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         return ending.exit_code
     except click.ClickException as error:
-        error.show()
+        misused(error)
         return EXIT_INPUT
     except BarostatError as error:
         fail(error)

@@ -1,20 +1,34 @@
-"""How things are said: data to stdout, talk to stderr."""
+"""How things are said: data to stdout, talk to stderr; nothing that came from outside steers it."""
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
 import click
 
 from barostat.errors import BarostatError, ConfigError, ScenarioError, SettingsError
+from barostat.service.printable import printable
 
-__all__ = ["fail", "print_json", "say"]
+__all__ = ["fail", "misused", "print_json", "print_line", "say"]
 
 
 def say(text: str) -> None:
-    """Tell the person something that is not data."""
-    click.echo(text, err=True)
+    """Tell the person something that is not data, in one line."""
+    click.echo(printable(text), err=True)
+
+
+def print_line(text: str) -> None:
+    """Print one line of data."""
+    click.echo(printable(text))
+
+
+def misused(error: click.ClickException) -> None:
+    """Say how a command is used, where it was given what it does not take."""
+    words = io.StringIO()
+    error.show(file=words)
+    click.echo(printable(words.getvalue(), lines=True), err=True, nl=False)
 
 
 def fail(error: BarostatError) -> None:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from barostat.core.pressure import Status
 from barostat.service.documents import Change, Guest, Overview, SettingsView, WrittenSettings
+from barostat.service.printable import printable
 from barostat.units import format_size
 
 __all__ = [
@@ -53,7 +54,8 @@ class Column:
 
     def width(self, overview: Overview) -> int:
         """Say how wide it must be."""
-        return max(len(self.title), *(len(self.cell(guest)) for guest in overview.guests), 0)
+        cells = (printable(self.cell(guest)) for guest in overview.guests)
+        return max(len(self.title), *map(len, cells), 0)
 
 
 def _demand(guest: Guest) -> str:
@@ -102,7 +104,9 @@ def guest_table(overview: Overview, columns: Sequence[Column]) -> Table:
 
 
 def _styled(column: Column, guest: Guest) -> Text:
-    return Text(column.cell(guest), style=_STYLES[guest.status] if column is STATUS else "")
+    return Text(
+        printable(column.cell(guest)), style=_STYLES[guest.status] if column is STATUS else ""
+    )
 
 
 def plain_table() -> Table:

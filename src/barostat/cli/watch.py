@@ -19,7 +19,7 @@ from pydantic import Field
 from barostat.cli.direct import Purpose
 from barostat.cli.ending import EXIT_BAD
 from barostat.cli.options import NumberRange
-from barostat.cli.output import fail, say
+from barostat.cli.output import fail, print_line, say
 from barostat.cli.reach import Way, open_desk, reach_options
 from barostat.core.pressure import Status
 from barostat.errors import BarostatError, UnknownGuestError
@@ -160,7 +160,7 @@ def _print(wait: _Wait, guest: Guest | None, *, reached: bool) -> None:
         return
     clock = time.strftime("%H:%M:%S", time.localtime(now_s))
     if guest is None:
-        click.echo(f"{clock}  {wait.vm}: it does not run")
+        print_line(f"{clock}  {wait.vm}: it does not run")
         return
     size = format_size(guest.assigned_bytes)
-    click.echo(f"{clock}  {wait.vm}: {guest.status.value}, has {size}: {guest.why}")
+    print_line(f"{clock}  {wait.vm}: {guest.status.value}, has {size}: {guest.why}")

@@ -19,6 +19,7 @@ import structlog
 from structlog.types import Processor
 
 from barostat.config.sections import LogSection
+from barostat.service.printable import all_printable
 
 __all__ = ["LogOutput"]
 
@@ -94,10 +95,4 @@ def _rendered(section: LogSection) -> tuple[Processor, ...]:
 def _tidied(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Put first what everybody reads first, and show what cannot be printed by its code."""
     first = {key: event[key] for key in _FIRST if key in event}
-    return {key: _printable(value) for key, value in (first | dict(event)).items()}
-
-
-def _printable(value: object) -> object:
-    if not isinstance(value, str) or value.isprintable():
-        return value
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value)
+    return {key: all_printable(value) for key, value in (first | dict(event)).items()}

@@ -20,6 +20,7 @@ from textual.widgets import Footer, Static
 from barostat.errors import BarostatError
 from barostat.service.desk import Desk
 from barostat.service.documents import Guest
+from barostat.service.printable import printable
 from barostat.tui import doing, host
 from barostat.tui.cells import RED, YELLOW
 from barostat.tui.details import Details
@@ -120,7 +121,8 @@ class TopApp(App[None]):
     def _title(self) -> Text:
         age_s = time.monotonic() - self._seen_at_s
         if self._trouble is not None:
-            lost = f" {self._trouble.message}: trying again; what is shown is {age_s:.0f} s old "
+            why = printable(self._trouble.message)
+            lost = f" {why}: trying again; what is shown is {age_s:.0f} s old "
             return Text(lost, style=f"bold reverse {RED}")
         if age_s > LATE_S:
             old = f" no look for {age_s:.0f} s: what is shown is old "

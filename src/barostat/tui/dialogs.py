@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from barostat.errors import BarostatError, SettingsError
+from barostat.service.printable import printable
 from barostat.tui.cells import RED
 
 __all__ = ["Page", "Question", "refusal"]
@@ -66,10 +67,12 @@ def refusal(error: BarostatError) -> Text:
     """Say what was refused and why: every fault, and what to do."""
     faults = error.faults if isinstance(error, SettingsError) else ()
     drawn = Text(
-        error.message.removesuffix("; ".join(faults)).rstrip() if faults else error.message
+        printable(
+            error.message.removesuffix("; ".join(faults)).rstrip() if faults else error.message
+        )
     )
     for fault in faults:
-        drawn.append(f"\n  - {fault}", RED)
+        drawn.append(f"\n  - {printable(fault)}", RED)
     if error.hint:
-        drawn.append(f"\nhint: {error.hint}", "dim")
+        drawn.append(f"\nhint: {printable(error.hint)}", "dim")
     return drawn

@@ -16,6 +16,7 @@ from barostat.config.settings_words import read_settings_words
 from barostat.errors import BarostatError
 from barostat.service.desk import Desk
 from barostat.service.documents import Change, SettingsView
+from barostat.service.printable import printable
 from barostat.tui.cells import RED
 from barostat.tui.dialogs import Question, refusal
 from barostat.units import format_size
@@ -87,7 +88,7 @@ class SettingsForm(ModalScreen[Change]):
             yield Static(Text.assemble(*keys, ("Esc", "bold"), " leave as it is"), id="keys")
 
     def _standing_faults(self) -> Text:
-        lines = (f"what is written cannot be used: {fault}" for fault in self._faults)
+        lines = (f"what is written cannot be used: {printable(fault)}" for fault in self._faults)
         return Text("\n".join(lines), style=RED)
 
     def _words(self) -> dict[str, str]:
