@@ -168,7 +168,7 @@ class QmpLink:
         answer = await self._execute(command, arguments)
         try:
             return msgspec.convert(answer, shape)
-        except msgspec.ValidationError as error:
+        except (msgspec.ValidationError, UnicodeError) as error:  # JSON allows half a letter
             raise self._strange(command, error) from error
 
     def _strange(self, command: str, error: Exception) -> UnreachableError:

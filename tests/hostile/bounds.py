@@ -1,0 +1,69 @@
+"""The bounds that hold whatever comes in: time, memory, and nothing left running.
+
+Every fuzz here runs for some seconds; `BAROSTAT_FUZZ=60` has it run 60 times as long. Cases are
+made from Python's random numbers, which pytest-randomly seeds: `--randomly-seed=N` repeats them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+import time
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
+
+from barostat.units import MIB
+
+FUZZ_S: Final = 4.0
+LONGER: Final = float(os.environ.get("BAROSTAT_FUZZ", "1"))
+
+KEPT_BYTES: Final = MIB
+"""What may be kept of all that came in: caches of the standard library, interned words."""
+
+
+def cases(*, least: int = 100, seconds: float = FUZZ_S) -> Iterator[random.Random]:
+    """Give a source of chance for each case, for so long, and for at least so many."""
+    seed, end_s = random.randrange(2**32), time.monotonic() + seconds * LONGER
+    number = 0
+    while number < least or time.monotonic() < end_s:
+        yield random.Random(f"{seed} {number}")
+        number += 1
+
+
+@contextmanager
+def bounded(
+    *, within_s: float, peak_bytes: int = 16 * MIB, kept_bytes: int = KEPT_BYTES
+) -> Iterator[None]:
+    """Assert that what is done takes no longer, needs no more memory, and keeps next to nothing.
+
+    Memory counts from here: run something once before, so that what is loaded once is loaded.
+    """
+    gc.collect()
+    tracemalloc.start()
+    before_bytes, began_s = tracemalloc.get_traced_memory()[0], time.monotonic()
+    try:
+        yield
+        took_s = time.monotonic() - began_s
+        peak = tracemalloc.get_traced_memory()[1] - before_bytes
+        gc.collect()
+        kept = tracemalloc.get_traced_memory()[0] - before_bytes
+    finally:
+        tracemalloc.stop()
+    assert took_s < within_s
+    assert peak < peak_bytes
+    assert kept < kept_bytes
+
+
+@asynccontextmanager
+async def nothing_left(*, grace_s: float = 1.0) -> AsyncIterator[None]:
+    """Assert that no task is left that was not there before, within a moment."""
+    before = asyncio.all_tasks()
+    yield
+    end_s = time.monotonic() + grace_s
+    while (left := asyncio.all_tasks() - before) and time.monotonic() < end_s:
+        await asyncio.sleep(0.01)
+    assert not left
