@@ -63,7 +63,7 @@ async def nothing_left(*, grace_s: float = 1.0) -> AsyncIterator[None]:
     """Assert that no task is left that was not there before, within a moment."""
     before = asyncio.all_tasks()
     yield
-    end_s = time.monotonic() + grace_s
-    while (left := asyncio.all_tasks() - before) and time.monotonic() < end_s:
-        await asyncio.sleep(0.01)
+    left = asyncio.all_tasks() - before
+    if left:
+        _, left = await asyncio.wait(left, timeout=grace_s)
     assert not left

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import random
@@ -51,26 +52,30 @@ def spoiling(chance: random.Random) -> Spoil:
 
     def spoil(command: Message, answer: Message) -> bytes:
         right = as_it_is(command, answer)
-        if "id" not in command or chance.random() > rate:
-            return right
-        match way:
-            case 0 | 1 | 2:
-                wrong = {**answer, "return": mutated(answer["return"], chance, times=2)}
-                return json.dumps(wrong).encode(errors="surrogatepass") + b"\n"
-            case 3:
-                return garbled(right, chance)
-            case 4:
-                return json.dumps(mutated(answer, chance)).encode() + b"\n"
-            case 5:
-                return json.dumps({**answer, "id": "somebody else's"}).encode() + b"\n" + right
-            case 6:
-                event = {"event": chance.choice(("RESET", "STOP", "MIGRATION", "X")), "data": {}}
-                flood = json.dumps({**event, "timestamp": {"seconds": 1, "microseconds": 2}})
-                return flood.encode() * 500 + right
-            case _:
-                return right[: chance.randrange(len(right))]
+        spoiled = "id" in command and chance.random() < rate
+        return wrong(way, answer, right, chance) if spoiled else right
 
     return spoil
+
+
+def wrong(way: int, answer: Message, right: bytes, chance: random.Random) -> bytes:
+    """Make a wrong answer of a right one."""
+    match way:
+        case 0 | 1 | 2:
+            made = {**answer, "return": mutated(answer["return"], chance, times=2)}
+            return json.dumps(made).encode() + b"\n"
+        case 3:
+            return garbled(right, chance)
+        case 4:
+            return json.dumps(mutated(answer, chance)).encode() + b"\n"
+        case 5:
+            return json.dumps({**answer, "id": "somebody else's"}).encode() + b"\n" + right
+        case 6:
+            event = {"event": chance.choice(("RESET", "STOP", "MIGRATION", "X")), "data": {}}
+            flood = json.dumps({**event, "timestamp": {"seconds": 1, "microseconds": 2}})
+            return flood.encode() * 500 + right
+        case _:
+            return right[: chance.randrange(len(right))]
 
 
 def assert_possible(guest: GuestObservation) -> None:
@@ -79,7 +84,7 @@ def assert_possible(guest: GuestObservation) -> None:
     assert 0 <= devices.balloon_actual_bytes <= devices.boot_bytes
     for plug in devices.plugs:
         assert plug.block_bytes > 0
-        assert 0 <= min(plug.size_bytes, plug.requested_bytes, plug.maximum_bytes)
+        assert min(plug.size_bytes, plug.requested_bytes, plug.maximum_bytes) >= 0
 
 
 async def ask_all(hypervisor: QmpHypervisor) -> None:
@@ -92,10 +97,8 @@ async def ask_all(hypervisor: QmpHypervisor) -> None:
         lambda: hypervisor.changed("hostile", timeout_s=0.001),
     )
     for ask in questions:
-        try:
+        with contextlib.suppress(HypervisorError, UnknownGuestError):
             await ask()
-        except (HypervisorError, UnknownGuestError) as error:
-            assert error.message
 
 
 async def one_case(folder: Path, hostile: PlayedQmp, chance: random.Random) -> None:
@@ -130,7 +133,7 @@ async def test_whatever_a_qemu_says_its_neighbour_is_seen_and_nothing_is_kept(
 
 
 @pytest.mark.parametrize(
-    ("command", "wrong"),
+    ("command", "said"),
     [
         ("query-memory-size-summary", {"base-memory": -5}),
         ("query-memory-size-summary", {"base-memory": 0}),
@@ -142,14 +145,14 @@ async def test_whatever_a_qemu_says_its_neighbour_is_seen_and_nothing_is_kept(
     ],
 )
 async def test_a_qemu_whose_sizes_cannot_be_is_no_guest(
-    tmp_path: Path, command: str, wrong: object
+    tmp_path: Path, command: str, said: object
 ) -> None:
     """A negative size would be memory to hand out that nobody has."""
     qemu = PlayedQmp()
     is_property = command == "qom-get"
     qemu.spoil = lambda asked, answer: as_it_is(
         asked,
-        answer | {"return": wrong}
+        answer | {"return": said}
         if asked["execute"] == command
         and (not is_property or asked["arguments"]["property"] == "guest-stats")
         else answer,

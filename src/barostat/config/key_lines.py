@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 __all__ = ["Path", "key_lines"]
+
+LONGEST_VALUE: Final = 500
+"""Lines. Behind a longer value no key has a line: it is read anew at each of its lines."""
 
 Path = tuple[str, ...]
 """The keys that lead to a value, from the outermost."""
@@ -39,7 +42,9 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
         try:
             tomllib.loads(statement)
         except tomllib.TOMLDecodeError:
-            continue  # a value that goes on on the next line
+            if number - began < LONGEST_VALUE:
+                continue  # a value that goes on on the next line
+            return
         yield began, statement
         began, statement = number + 1, ""
 

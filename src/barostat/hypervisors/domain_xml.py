@@ -14,7 +14,15 @@ from xml.etree import ElementTree as ET
 from barostat.errors import InputError
 from barostat.units import GIB, KIB, MIB, TIB
 
-__all__ = ["child", "keep_prefixes", "parse_domain", "print_domain", "set_size", "size_bytes"]
+__all__ = [
+    "child",
+    "keep_prefixes",
+    "parse_domain",
+    "print_domain",
+    "set_size",
+    "size_bytes",
+    "whole_number",
+]
 
 LARGEST_BYTES: Final = 2**60
 """An exbibyte: above any machine, below any arithmetic trouble."""
@@ -113,6 +121,25 @@ def size_bytes(element: ET.Element) -> int:
             hint="correct it with `virsh edit`; nothing was changed",
         )
     return size
+
+
+def whole_number(text: str, *, what: str) -> int:
+    """Read a whole number.
+
+    Args:
+        text: as it stands in the XML.
+        what: the element or attribute, for people.
+
+    Raises:
+        InputError: it is none.
+    """
+    word = text.strip()
+    if not (word.isascii() and word.isdecimal() and len(word) <= LONGEST_NUMBER):
+        raise InputError(
+            f'{what} of the domain is "{word[:LONGEST_NUMBER]}": no number',
+            hint="correct it with `virsh edit`; nothing was changed",
+        )
+    return int(word)
 
 
 def set_size(element: ET.Element, size: int) -> None:

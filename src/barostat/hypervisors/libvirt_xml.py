@@ -17,15 +17,12 @@ from barostat.config.settings_file import SettingsFile
 from barostat.config.settings_xml import TAG, read_settings
 from barostat.core.observation import Devices, PlugDevice
 from barostat.errors import InputError, RefusedError, SettingsError
-from barostat.hypervisors.domain_xml import parse_domain, set_size, size_bytes
+from barostat.hypervisors.domain_xml import parse_domain, set_size, size_bytes, whole_number
 
 __all__ = ["DomainMemory", "plug_element", "read_memory"]
 
 PLUG: Final = "virtio-mem"
 AGENT_PORT: Final = "org.barostat.agent.0"
-LONGEST_PERIOD: Final = 10
-"""Digits of what libvirt keeps in 32 bits."""
-
 BALLOONS: Final = frozenset({"virtio", "virtio-transitional", "virtio-non-transitional"})
 
 
@@ -113,7 +110,7 @@ def _read(root: ET.Element, guest: str) -> DomainMemory:
         current_bytes=_size(root, "currentMemory") - plugged_bytes,
         has_balloon=has_balloon,
         deflate_on_oom=balloon is not None and balloon.get("autodeflate") == "on",
-        period_s=0 if stats is None else _period_s(stats.get("period", "0")),
+        period_s=0 if stats is None else _period_s(stats),
         plugs=plugs,
         settings=settings,
         settings_faults=faults,
@@ -134,10 +131,8 @@ def _plugs(root: ET.Element) -> Iterator[ET.Element]:
     return (device for device in root.iterfind("devices/memory") if device.get("model") == PLUG)
 
 
-def _period_s(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_PERIOD):
-        raise InputError(f'the period of its statistics is "{text[:LONGEST_PERIOD]}"')
-    return int(text)
+def _period_s(stats: ET.Element) -> int:
+    return whole_number(stats.get("period", "0"), what="the period of <stats>")
 
 
 def _plug(device: ET.Element) -> PlugDevice:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 from xml.etree import ElementTree as ET
 
-from barostat.hypervisors.domain_xml import child, set_size, size_bytes
+from barostat.hypervisors.domain_xml import child, set_size, size_bytes, whole_number
 from barostat.hypervisors.plugging import BLOCK_BYTES, SECTION_BYTES
 from barostat.units import GIB, format_size
 
@@ -96,7 +96,7 @@ def drop_plugs(root: ET.Element) -> list[str]:
 
 
 def _add_cell(root: ET.Element, startup: int) -> None:
-    processors = int(root.findtext("vcpu", "1"))
+    processors = whole_number(root.findtext("vcpu", "1"), what="<vcpu>")
     cell = ET.SubElement(
         child(root, "cpu/numa"), "cell", {"id": "0", "cpus": f"0-{processors - 1}"}
     )
@@ -130,7 +130,7 @@ def _set_room(root: ET.Element, needed: int, devices: int) -> list[str]:
     room = child(root, "maxMemory")
     before = size_bytes(room) if room.text else 0
     # libvirt before 9.5 counts a slot for each virtio-mem device.
-    slots = max(int(room.get("slots", "0")), devices)
+    slots = max(whole_number(room.get("slots", "0"), what="slots of <maxMemory>"), devices)
     room.set("slots", str(slots))
     if before >= needed:
         return []
