@@ -179,11 +179,34 @@ def test_pages_swapped_out_while_the_guest_was_short_count_until_they_had_a_minu
     assert later.demand_bytes < (short + KERNEL_MIB + 10) * MIB
 
 
-def test_pages_swapped_out_that_could_come_back_and_do_not_are_no_demand() -> None:
+def test_pages_swapped_out_that_could_come_back_and_do_not_are_soon_no_demand() -> None:
     has = devices()
-    idle = after(saying(has, 300, 100), saying(has, 300, 101, swap_out_bytes=200 * MIB))
+    out = {"swap_out_bytes": 200 * MIB}
+    looks = [saying(has, 300, 101 + second, **out) for second in range(31)]
 
-    assert idle.demand_bytes == (300 + KERNEL_MIB) * MIB
+    at_once = after(saying(has, 300, 100), *looks[:1])
+    soon = after(saying(has, 300, 100), *looks[:6])
+    later = after(saying(has, 300, 100), *looks)
+
+    used = 300 + KERNEL_MIB
+    assert (used + 170) * MIB < at_once.demand_bytes < (used + 180) * MIB
+    assert (used + 70) * MIB < soon.demand_bytes < (used + 100) * MIB
+    assert later.demand_bytes < (used + 3) * MIB
+
+
+def test_what_may_be_wanted_back_is_demand_whatever_room_the_guest_is_given_for_it() -> None:
+    squeezed, roomy = devices(), devices(plugged=400)
+    out = {"swap_out_bytes": 200 * MIB}
+    used = 1024 - KERNEL_MIB
+
+    short = after(saying(squeezed, used, 100), saying(squeezed, used, 101, **out))
+    given = after(
+        saying(squeezed, used, 100),
+        saying(squeezed, used, 101, **out),
+        saying(roomy, used, 101.1, **out),
+    )
+
+    assert abs(given.demand_bytes - short.demand_bytes) < 4 * MIB
 
 
 def test_swapped_out_pages_that_come_back_are_demand() -> None:

@@ -7,8 +7,8 @@ the guest's assigned size (so that demand = assigned means "exactly enough"):
     demand = used + kernel + returning + refaulted
     used      = total - available (less the balloon, where ballooned pages stay inside total)
     kernel    = assigned - total: what the guest's kernel keeps for itself and never shows
-    returning = swapped-out pages that came back within a minute, or that left while the guest was
-                short and have not had a minute to come back
+    returning = swapped-out pages that came back within a minute, or that left within it and have
+                not had room to come back for some seconds
     refaulted = file pages read back within a minute, at most the page cache: those that a program
                 in the guest counts, else those that major faults let guess
 
@@ -138,12 +138,14 @@ def _next(
 ) -> DemandState:
     at_s, inside = guest.statistics_at_s, guest.inside
     elapsed_s = at_s - previous.at_s
-    volumes = moved(previous, now, inside, math.exp(-elapsed_s / policy.minute_s))
+    used, kernel = _consistent_used(previous, sizes, now), _kernel_bytes(previous, sizes, now)
+    volumes = moved(
+        previous, now, inside, used_bytes=used, elapsed_s=elapsed_s, minute_s=policy.minute_s
+    )
     returned, paged_out, refaulted, swapped_in, _ = volumes
     returning = 0
     if now.swap_out_bytes > now.swap_in_bytes:
         returning = returning_bytes(now, returned, paged_out, arriving_bytes=swapped_in)
-    used, kernel = _consistent_used(previous, sizes, now), _kernel_bytes(previous, sizes, now)
     cached = min(now.disk_caches_bytes or 0, int(refaulted))
     demand, source = used + kernel + returning + cached, DemandSource.USED
     if inside is not None:

@@ -137,21 +137,19 @@ def returning_bytes(
 ) -> int:
     """Count swapped-out pages, of a guest that has any, that are or may turn out to be in use.
 
-    While pages come back, as many are expected to follow as came within a minute. Where none come,
-    those that may be wanted are doubted for a minute, but only as far as there is no memory
-    available for them to come back to: otherwise they would have. What is freed while it is in
-    swap never comes, and nobody says so.
+    While pages come back, as many are expected to follow as came within a minute. Those that left
+    may be wanted as well. What is freed while it is in swap never comes, and nobody says so.
 
     Args:
         now: what the guest says.
         returned: what came back within about a minute, in bytes.
-        paged_out: what left within about a minute, in bytes.
+        paged_out: what left within about a minute and may still be wanted, in bytes.
         arriving_bytes: what came back since the look before.
     """
     outside = now.swap_out_bytes - now.swap_in_bytes
     coming = arriving_bytes >= PAGING_SEEN_BYTES
-    expected, doubted = (returned, paged_out) if coming else (0.0, max(returned, paged_out))
-    return min(outside, int(expected + max(0.0, doubted - now.available_bytes)))
+    wanted = returned + paged_out if coming else max(returned, paged_out)
+    return min(outside, int(wanted))
 
 
 def in_distress(
