@@ -45,7 +45,14 @@ WORDS: Final = (
     "<!ENTITY a 'b'>",
     "virtio-mem",
 )
-NESTED: Final = ([], {}, [[]], [None] * 100, {"a": {"a": {"a": {}}}}, {"status": []})
+NESTED: Final[tuple[Any, ...]] = (
+    [],
+    {},
+    [[]],
+    [None] * 100,
+    {"a": {"a": {"a": {}}}},
+    {"status": []},
+)
 ANYTHING: Final = (*NUMBERS, *WORDS, *NESTED, None, True, False)
 
 

@@ -71,7 +71,10 @@ def wrong(way: int, answer: Message, right: bytes, chance: random.Random) -> byt
         case 5:
             return json.dumps({**answer, "id": "somebody else's"}).encode() + b"\n" + right
         case 6:
-            event = {"event": chance.choice(("RESET", "STOP", "MIGRATION", "X")), "data": {}}
+            event: Message = {
+                "event": chance.choice(("RESET", "STOP", "MIGRATION", "X")),
+                "data": {},
+            }
             flood = json.dumps({**event, "timestamp": {"seconds": 1, "microseconds": 2}})
             return flood.encode() * 500 + right
         case _:

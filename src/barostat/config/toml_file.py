@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
@@ -24,6 +25,9 @@ LARGEST_FILE_BYTES: Final = 2**16
 
 DEEPEST_KEY: Final = 32
 """Ours have three parts. Python's parser takes a time that grows with the cube of their number."""
+
+LARGEST_NUMBER: Final = 2**63
+"""TOML's numbers are no larger; Python's parser takes any that is not written in tens."""
 
 _DEEP_KEY: Final = re.compile(
     rf"""(?<![\w-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{DEEPEST_KEY}}}"""
@@ -104,11 +108,24 @@ def parse_toml(text: str) -> tuple[dict[str, Any] | None, str]:
     if _DEEP_KEY.search(text):
         return None, f"it has a key of more than {DEEPEST_KEY} parts"
     try:
-        return tomllib.loads(text), ""
+        content = tomllib.loads(text)
     except ValueError as error:  # no TOML, or a number of thousands of digits
         return None, f"it is not TOML: {error}"
     except RecursionError:
         return None, "its lists or tables stand in each other too deep"
+    if any(isinstance(value, int) and abs(value) > LARGEST_NUMBER for value in _values(content)):
+        return None, "it is not TOML: a number has more than 64 bits"
+    return content, ""
+
+
+def _values(content: dict[str, Any]) -> Iterator[object]:
+    """Give every value, however deep it stands."""
+    left: list[Any] = [content]
+    while left:
+        value = left.pop()
+        yield value
+        if isinstance(value, dict | list):
+            left.extend(value.values() if isinstance(value, dict) else value)
 
 
 def faults_of(error: ValidationError, model: type[BaseModel]) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ closed, and another is opened; what it remembered is read back, or begins anew.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, assert_never
@@ -90,7 +91,8 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._database = open_writer(path)
+        with _as_we_wrote_it():
+            self._database = open_writer(path)
         self._log = DecisionLog()
         self._decisions: int
         self._rolled_s: int | None
@@ -98,11 +100,13 @@ class Store:
         self._unrolled: tuple[int, int] | None = None  # the first and last second not rolled up
         try:
             self._inode = path.stat().st_ino
-            self._shelf = Shelf(self._database)
-            self._decisions, self._rolled_s = self._database.execute(
-                "SELECT (SELECT count(*) FROM decision), max(at) FROM sample WHERE step = ?",
-                (ROLL_UP_S,),
-            ).fetchone()
+            with _as_we_wrote_it():
+                self._shelf = Shelf(self._database)
+                self._decisions, self._rolled_s = self._database.execute(
+                    "SELECT (SELECT count(*) FROM decision), 0 + max(at) FROM sample "
+                    "WHERE step = ?",
+                    (ROLL_UP_S,),
+                ).fetchone()
         except BaseException:
             self._database.close()
             raise
@@ -123,9 +127,7 @@ class Store:
         """
         found = self._database.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
-            error = sqlite3.DatabaseError(str(found))
-            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-            raise error
+            raise _damaged(str(found))
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Write all of it or nothing.
@@ -133,17 +135,23 @@ class Store:
         Raises:
             sqlite3.Error, OSError: nothing was written; this store is of no use any more.
         """
-        with transaction(self._database):
-            for entry in entries:
-                match entry:
-                    case Looked():
-                        self._look(entry.at_s, entry.tick)
-                    case Ended():
-                        self._end(entry.ending)
-                    case AuditEntry():
-                        self._database.execute(AUDIT, audit_row(entry))
-                    case _:
-                        assert_never(entry)
+        try:
+            with transaction(self._database):
+                for entry in entries:
+                    self._write(entry)
+        except UnicodeDecodeError as error:  # SQLite's own words about a table of another name
+            raise _damaged(str(error)) from error
+
+    def _write(self, entry: Entry) -> None:
+        match entry:
+            case Looked():
+                self._look(entry.at_s, entry.tick)
+            case Ended():
+                self._end(entry.ending)
+            case AuditEntry():
+                self._database.execute(AUDIT, audit_row(entry))
+            case _:
+                assert_never(entry)
 
     def close(self) -> None:
         """Close the database."""
@@ -186,7 +194,8 @@ class Store:
         self._unrolled = (second, second)
         self._ids.clear()  # asked for again, they are noted as still there
         forget(self._database, now_s=second)
-        self._shelf.trim(now_ms=second * 1000, guests=len(decision.guests))
+        with _as_we_wrote_it():
+            self._shelf.trim(now_ms=second * 1000, guests=len(decision.guests))
         self._forget_decisions(room=DECISIONS_A_GUEST * max(LEAST_GUESTS, len(decision.guests)))
 
     def _forget_decisions(self, *, room: int) -> None:
@@ -208,3 +217,18 @@ class Store:
                 "error": None if error is None else error.message,
             },
         )
+
+
+@contextmanager
+def _as_we_wrote_it() -> Iterator[None]:
+    """Read what is there; a column of another kind than ours is damage, whoever did it."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise _damaged(str(error)) from error
+
+
+def _damaged(words: str) -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError(words)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
