@@ -54,8 +54,8 @@ def bounded(
     finally:
         tracemalloc.stop()
     assert took_s < within_s
-    assert peak < peak_bytes
-    assert kept < kept_bytes
+    assert peak < peak_bytes, f"{peak} bytes were needed"
+    assert kept < kept_bytes, f"{kept} bytes are kept"
 
 
 @asynccontextmanager

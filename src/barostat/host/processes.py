@@ -160,7 +160,9 @@ def _name_line(status: bytes) -> bytes:
 
 def _started_s(stat: bytes) -> float:
     fields = stat.rpartition(b")")[2].split()
-    ticks = number(fields[START_FIELD].decode()) if len(fields) > START_FIELD else None
+    ticks = (
+        number(fields[START_FIELD].decode(errors="replace")) if len(fields) > START_FIELD else None
+    )
     return (ticks or 0) / TICKS_PER_S
 
 

@@ -17,6 +17,9 @@ LARGEST_BYTES: Final = 2**20
 
 KIB: Final = 1024
 
+NOWHERE: Final = (OSError, ValueError)
+"""Not there, not ours to read, or no path: parts of some paths were read from files themselves."""
+
 
 class Tree:
     """Files under a root. Paths are given without their leading slash."""
@@ -30,7 +33,7 @@ class Tree:
         """Read a file, at most so much of it; None if that cannot be done."""
         try:
             number = os.open(f"{self._root}/{path}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError:
+        except NOWHERE:
             return None
         try:
             return self._all(number, most_bytes)
@@ -61,14 +64,14 @@ class Tree:
         """Say where a link leads."""
         try:
             return os.readlink(f"{self._root}/{path}")  # noqa: PTH115 - a thousand a second
-        except OSError:
+        except NOWHERE:
             return None
 
     def names(self, path: str) -> tuple[str, ...]:
         """List a folder, in no order; nothing if that cannot be done."""
         try:
             return tuple(os.listdir(f"{self._root}/{path}"))  # noqa: PTH208 - every second
-        except OSError:
+        except NOWHERE:
             return ()
 
     def write(self, path: str, text: str) -> None:
