@@ -161,11 +161,16 @@ class Lane:
     async def _ask(self, guest: str) -> GuestObservation:
         """Ask for what is not known: the sizes of one that speaks by itself, else everything."""
         known = self._seen.get(guest)
-        if known is None or known.heard_by is not Depth.AGENT:
+        if known is None or not self._just_spoke(known):
             return await self._hypervisor.look(guest, now_s=self._clock())
         devices = await self._hypervisor.devices(guest)
         known = self._seen.get(guest, known)
         return replace(known, devices=devices, seen_at_s=self._clock())
+
+    def _just_spoke(self, guest: GuestObservation) -> bool:
+        """Say whether a program in it has just said what there is to ask."""
+        age_s = self._clock() - guest.statistics_at_s
+        return guest.heard_by is Depth.AGENT and age_s < self.pace.look_s
 
     def _put(self, seen: GuestObservation, *, in_need: bool) -> None:
         """Put what is seen of a guest in the place of what was, and have it decided on."""
@@ -213,9 +218,9 @@ class Lane:
     def _plan(
         self, before: GuestObservation | None, guest: GuestObservation, *, at_s: float
     ) -> None:
-        """Say when to look at a guest again; one that speaks by itself need not be looked at."""
+        """Say when to look at a guest again."""
         again_s = None
-        if self._newest is not None and guest.heard_by is not Depth.AGENT and self._may_gain(guest):
+        if self._newest is not None and self._may_gain(guest):
             tick_s = self._newest[2].tick_s
             again_s = look_again_s(before, guest, pace=self.pace, tick_s=tick_s)
         self._sampler.seen(guest.name, at_s=at_s, again_s=again_s)

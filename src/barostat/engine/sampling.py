@@ -13,7 +13,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from barostat.core.observation import GuestObservation, RunState
+from barostat.core.observation import Depth, GuestObservation, RunState
 from barostat.core.statistics import Statistics
 from barostat.units import GIB, MIB
 
@@ -67,6 +67,9 @@ def look_again_s(
 ) -> float | None:
     """Say how soon after a look a guest has to be looked at again.
 
+    One that speaks by itself need not be looked at before it grows. From then on its agent may have
+    to wait for a processor, or for memory, longer than its kernel does.
+
     Args:
         before: as it was seen last, None at first sight.
         now: as it is seen.
@@ -86,6 +89,8 @@ def look_again_s(
         if _suffers(before.statistics, statistics) or _grows(fell_bytes, statistics):
             return pace.look_s
         rate = max(rate, fell_bytes / passed_s)
+    if now.heard_by is Depth.AGENT:
+        return None
     lasts_s = statistics.available_bytes / rate
     return None if lasts_s >= tick_s else max(pace.look_s, lasts_s)
 
