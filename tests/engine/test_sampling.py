@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from barostat.core.observation import Devices, GuestObservation, RunState
+from barostat.core.observation import Depth, Devices, GuestObservation, RunState
 from barostat.core.statistics import Statistics
 from barostat.engine.sampling import LOOKS_AT_ONCE, Pace, Sampler, look_again_s
 from barostat.units import GIB, MIB
@@ -50,6 +50,15 @@ def test_nobody_is_looked_at_more_often_than_the_shortest_time_between_two_looks
 
 def test_a_guest_that_grows_is_looked_at_as_often_as_anybody() -> None:
     assert again_s(seen(3000, at_s=99.9), seen(2950)) == PACE.look_s
+
+
+def test_a_guest_that_speaks_by_itself_is_looked_at_only_once_it_grows() -> None:
+    near, before = (
+        replace(guest, heard_by=Depth.AGENT) for guest in (seen(100), seen(200, at_s=99.9))
+    )
+
+    assert again_s(None, near) is None
+    assert again_s(before, near) == PACE.look_s
 
 
 def test_a_guest_that_grows_by_what_it_was_just_given_grows() -> None:

@@ -215,6 +215,23 @@ def test_a_fall_that_matters_is_one_of_all_or_of_what_is_left(
     assert agent.falls(*sizes, falling=falling) is tells
 
 
+def test_what_was_given_since_the_last_report_is_seen_to_fall_as_well(
+    guest: AgentGuest, inside: Inside
+) -> None:
+    guest.memory(available_mib=150)
+    inside.after(0.2)
+    assert guest.report().why == "falling"
+
+    guest.memory(available_mib=300)
+    inside.after(0.2)
+    assert guest.silent()
+    guest.memory(available_mib=280)
+    inside.after(0.2)
+
+    report = guest.report()
+    assert (report.why, report.available_bytes) == ("falling", 280 * MIB)
+
+
 def test_after_a_second_without_a_fall_all_is_calm(guest: AgentGuest, inside: Inside) -> None:
     guest.memory(available_mib=150)
     inside.after(0.2)

@@ -18,7 +18,7 @@ from typing import Final
 
 from barostat.core.decision import Decision
 from barostat.core.hurry import hurries
-from barostat.core.observation import Depth, GuestObservation, RunState, Snapshot
+from barostat.core.observation import GuestObservation, RunState, Snapshot
 from barostat.core.policy import Policy
 from barostat.engine.observe import deepened
 from barostat.engine.sampling import Pace, Sampler, look_again_s
@@ -69,6 +69,7 @@ class Lane:
         self._newest: tuple[Snapshot, Decision, Policy] | None = None
         self._turn_s = -math.inf  # when the newest decision was made that was in its turn
         self._seen: dict[str, GuestObservation] = {}
+        self._spoke_s: dict[str, float] = {}
         self._hurried: set[str] = set()
         self._waiting: set[str] = set()
         self._woken, self._asked, self._quiet = (asyncio.Event() for _ in range(3))
@@ -91,6 +92,7 @@ class Lane:
         self._hurried.clear()
         self._waiting.clear()
         self._sampler.keep(self._seen)
+        self._spoke_s = {name: at_s for name, at_s in self._spoke_s.items() if name in self._seen}
         for guest in snapshot.guests:
             self._plan(before.get(guest.name), guest, at_s=now_s)
         self._woken.set()
@@ -100,6 +102,7 @@ class Lane:
         base = self._seen.get(guest)
         if base is None or self._insight is None:
             return
+        self._spoke_s[guest] = self._clock()
         heard = deepened(base, self._insight)
         sizes_are_known = self._clock() - base.seen_at_s < self.pace.look_s
         believed = heard.statistics_at_s > base.statistics_at_s
@@ -161,16 +164,15 @@ class Lane:
     async def _ask(self, guest: str) -> GuestObservation:
         """Ask for what is not known: the sizes of one that speaks by itself, else everything."""
         known = self._seen.get(guest)
-        if known is None or not self._just_spoke(known):
+        if known is None or not self._just_spoke(guest):
             return await self._hypervisor.look(guest, now_s=self._clock())
         devices = await self._hypervisor.devices(guest)
         known = self._seen.get(guest, known)
         return replace(known, devices=devices, seen_at_s=self._clock())
 
-    def _just_spoke(self, guest: GuestObservation) -> bool:
+    def _just_spoke(self, guest: str) -> bool:
         """Say whether a program in it has just said what there is to ask."""
-        age_s = self._clock() - guest.statistics_at_s
-        return guest.heard_by is Depth.AGENT and age_s < self.pace.look_s
+        return self._clock() - self._spoke_s.get(guest, -math.inf) < self.pace.look_s
 
     def _put(self, seen: GuestObservation, *, in_need: bool) -> None:
         """Put what is seen of a guest in the place of what was, and have it decided on."""

@@ -273,7 +273,7 @@ class Agent:
         self.connected, self.fault = False, ""  # whether the host's end is open, or what is wrong
         self.session, self.boot, self.seq = "", "", 0
         self.every_s, self.least_s, self.why = 1.0, 0.05, ""  # how often to report, and why now
-        self.said = self.stalled_us = 0  # available, and stalled, by the last report
+        self.said = self.stalled_us = 0  # the most available since the last report, stalled by it
         self.retry_at = self.look_at = self.reported_at = 0.0
         self.fell_at = self.stalled_at = -STILL_S
         self.status = {"v": 1, "pid": os.getpid()}  # type: dict[str, object]
@@ -396,6 +396,7 @@ class Agent:
     def look(self, now: float) -> None:
         """See whether memory falls, and whether programs go on waiting for it."""
         total, available = self.kernel.available()
+        self.said = max(self.said, available)  # what was given since may fall, too
         # To wake up costs more than to look: the more there is, the rarer.
         pause_s = min(max(available / FILL_BYTES_S, LOOK_LEAST_S), LOOK_MOST_S)
         if falls(self.said, available, total, falling=now - self.fell_at < STILL_S):
@@ -475,9 +476,8 @@ def status(root: str, *, as_json: bool) -> int:
         print(json.dumps(said))
     else:
         for key in ("heard", "since", "status", *SIZES):
-            value = (
-                f"{said[key] // MIB} MiB" if key in SIZES and key in said else said.get(key, "-")
-            )
+            value = said.get(key, "-")
+            value = f"{value // MIB} MiB" if key in SIZES and key in said else value
             print(f"{key:9} {'yes' if value is True else 'no' if value is False else value}")
     return 0 if said["heard"] else 3
 
