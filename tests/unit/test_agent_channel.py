@@ -17,6 +17,7 @@ from barostat.core.observation import Depth, GuestObservation, RunState
 from barostat.core.pressure import Status
 from barostat.guest.agents import Agents
 from barostat.guest.base import Card, HostWord
+from barostat.guest.conversation import BURST_LINES
 from barostat.guest.wire import READ_PAUSE_S, Wire
 from barostat.units import MIB
 
@@ -207,7 +208,7 @@ async def test_a_misbehaving_agent_is_left_alone_for_a_while(
     ("attack", "why"),
     [
         (b"x" * 5000, "a line of more than 4096 bytes"),
-        (line(type="weather") * 60, "more than 25 lines a second"),
+        (line(type="weather") * (BURST_LINES + 10), "more than 25 lines a second"),
         (b"\n" * 60, "3 bad lines"),
     ],
 )
