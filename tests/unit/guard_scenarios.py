@@ -95,6 +95,23 @@ def memory_of_a_guest_that_boots_is_not_granted_to_another() -> bool:
     return kinds(decision, "b") == []
 
 
+def memory_of_a_guest_that_was_stopped_while_it_booted_is_not_granted_to_another() -> bool:
+    stopped = replace(guest("a", has=devices(balloon=500)), statistics=None)
+    stopped = replace(stopped, run_state=RunState.PAUSED)
+    decision = Host(2060).tick(stopped, guest("b", used=950))
+    return kinds(decision, "b") == []
+
+
+def a_grant_that_was_recalled_unseen_is_not_made_again() -> bool:
+    host = Host(2600)
+    unseen = guest("a", used=980, at=100)
+    granted = of(host.tick(unseen, guest("b", used=400, at=100), at=100), "a").promised_bytes
+    braked = host.tick(unseen, guest("b", used=400, at=101), at=101, granting=False)
+    decision = host.tick(unseen, guest("b", used=1000, at=102), at=102)
+    recalled = kinds(braked, "a") == [MoveKind.CANCEL]
+    return recalled and granted + of(decision, "b").promised_bytes <= 2600 * MIB
+
+
 def a_grant_on_its_way_is_not_made_again_when_its_guest_is_reset() -> bool:
     host = Host(2600)
     first = host.tick(guest("a", used=980), guest("b", used=400))
@@ -334,6 +351,15 @@ def guest_that_runs_short_while_it_gives_is_told_to_stop() -> bool:
     later = guest("a", used=940, at=101), guest("b", used=500, at=101)
     decision = host.tick(*later, at=101)
     return kinds(decision, "a") in ([MoveKind.CANCEL], [MoveKind.GROW])
+
+
+def what_a_guest_may_take_by_a_wish_that_is_no_more_does_not_stay_promised() -> bool:
+    host, has = Host(), devices(balloon=300, target=None)
+    cancelled = 0
+    for at in range(100, 180):  # nothing that is asked of it ever comes to it
+        decision = host.tick(guest(used=560, at=at, has=has), at=at)
+        cancelled += kinds(decision) == [MoveKind.CANCEL]
+    return 2 <= cancelled <= 4
 
 
 # What is set aside.

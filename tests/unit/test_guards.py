@@ -92,6 +92,24 @@ GUARDS = [
         scenarios.memory_of_a_guest_that_boots_is_not_granted_to_another,
     ),
     Guard(
+        "a guest that was stopped before it spoke may be booting",
+        f"{CORE}.decide._may_boot",
+        lambda guest: guest.run_state is RunState.BOOTING,
+        scenarios.memory_of_a_guest_that_was_stopped_while_it_booted_is_not_granted_to_another,
+    ),
+    Guard(
+        "what is recalled stays promised until it is seen not to be taken",
+        f"{CORE}.cooperation._not_seen_to_be_left_bytes",
+        given(0),
+        scenarios.a_grant_that_was_recalled_unseen_is_not_made_again,
+    ),
+    Guard(
+        "what is cancelled in vain is cancelled again",
+        f"{CORE}.lines._foreign",
+        lambda wish, sizes, *_: not wish.ours and sizes.unfinished,
+        scenarios.what_a_guest_may_take_by_a_wish_that_is_no_more_does_not_stay_promised,
+    ),
+    Guard(
         "a grant outlives a reset",
         f"{CORE}.guest_state._still_granted",
         given(None),

@@ -15,7 +15,7 @@ from typing import Final
 
 from barostat.core.policy import Policy
 
-__all__ = ["Trust", "Verdict", "WishState", "aim", "judge"]
+__all__ = ["Trust", "Verdict", "WishState", "aim", "judge", "seen_since"]
 
 MOST_DOUBLINGS: Final = 16
 """Pauses have met any ceiling by then; and a guest stuck for weeks must not overflow a float."""
@@ -67,6 +67,9 @@ class WishState:
         giving, taking: how it does when it is asked to shrink, and to grow.
         by_balloon: the balloon may take what an unplug did not give.
         ours: somebody asked; before that the goal is only what was found.
+        recalled_bytes: what it was granted before, and told to leave when it was not seen to have
+            taken it; 0 once it was seen since.
+        recalled_at_s: when that was.
     """
 
     goal_bytes: int
@@ -78,6 +81,13 @@ class WishState:
     taking: Trust = UNBLEMISHED
     by_balloon: bool = False
     ours: bool = False
+    recalled_bytes: int = 0
+    recalled_at_s: float = 0.0
+
+    @property
+    def granted_bytes(self) -> int:
+        """The most that it may take by what we asked of it."""
+        return max(self.goal_bytes, self.recalled_bytes)
 
 
 def aim(
@@ -102,6 +112,7 @@ def aim(
     """
     extends = under_way and wish.from_bytes < wish.goal_bytes < goal_bytes
     further = wish.nearest_bytes + goal_bytes - wish.goal_bytes
+    recalled = _not_seen_to_be_left_bytes(wish, goal_bytes, actual_bytes)
     return WishState(
         goal_bytes=goal_bytes,
         from_bytes=actual_bytes,
@@ -112,7 +123,22 @@ def aim(
         taking=wish.taking,
         by_balloon=by_balloon,
         ours=True,
+        recalled_bytes=recalled,
+        recalled_at_s=now_s,
     )
+
+
+def _not_seen_to_be_left_bytes(wish: WishState, goal_bytes: int, actual_bytes: int) -> int:
+    # SAFETY: what is recalled may have been taken since the guest was last seen.
+    granted = wish.granted_bytes
+    return granted if granted > max(goal_bytes, actual_bytes) else 0
+
+
+def seen_since(wish: WishState, seen_at_s: float) -> WishState:
+    """Forget what was recalled, where the guest was seen since: what it took of it then shows."""
+    if not wish.recalled_bytes or seen_at_s <= wish.recalled_at_s:
+        return wish
+    return replace(wish, recalled_bytes=0)
 
 
 def judge(
@@ -161,6 +187,8 @@ def _moved(wish: WishState, distance: int, now_s: float) -> WishState:
         taking=wish.taking,
         by_balloon=wish.by_balloon,
         ours=wish.ours,
+        recalled_bytes=wish.recalled_bytes,
+        recalled_at_s=wish.recalled_at_s,
     )
 
 
@@ -177,6 +205,8 @@ def _reached(wish: WishState, distance: int) -> WishState:
         taking=wish.taking if gave else UNBLEMISHED,
         by_balloon=wish.by_balloon,
         ours=wish.ours,
+        recalled_bytes=wish.recalled_bytes,
+        recalled_at_s=wish.recalled_at_s,
     )
 
 

@@ -111,7 +111,7 @@ def _open_ledger(snapshot: Snapshot, known: Mapping[str, Assessment]) -> Ledger:
     for guest in snapshot.guests:
         item = known[guest.name]
         held = _held_bytes(item)
-        if guest.run_state is RunState.BOOTING:
+        if _may_boot(guest):
             held = max(held, _unguarded_bytes(item))
         ledger.promise(guest.name, held)
     return ledger
@@ -135,8 +135,16 @@ def _leave_waiting(known: Mapping[str, Assessment], turn: Collection[str], ledge
 
 def _held_bytes(item: Assessment) -> int:
     """Say what is promised to a guest of which nothing is asked."""
-    sizes, goal = item.sizes, item.state.wish.goal_bytes
-    return held_bytes(sizes.actual_bytes, sizes.wished_bytes, goal)
+    sizes, granted = item.sizes, item.state.wish.granted_bytes
+    return held_bytes(sizes.actual_bytes, sizes.wished_bytes, granted)
+
+
+def _may_boot(guest: GuestObservation) -> bool:
+    """Say whether a guest boots, or may have been stopped or lost sight of while it did."""
+    if guest.run_state is RunState.BOOTING:
+        return True
+    # SAFETY: a guest that is reset while it is paused, say, is not seen to boot.
+    return guest.run_state is not RunState.RUNNING and guest.statistics is None
 
 
 def _unguarded_bytes(item: Assessment) -> int:

@@ -49,7 +49,8 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
     ),
     ReasonCode.NEEDED_BACK: "it now needs {demand_bytes} itself, so its shrink is cancelled",
     ReasonCode.ADOPTED: (
-        "somebody before us left a wish half done; it is cancelled at {assigned_bytes}"
+        "what was asked of it before us, or was cancelled in vain, is half done; it stays at "
+        "{assigned_bytes}"
     ),
     ReasonCode.HALTED: (
         "its shrink is cancelled with {missing_bytes} still to go, because it cannot be judged"

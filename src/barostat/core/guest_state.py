@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from barostat.core.cooperation import WishState
+from barostat.core.cooperation import WishState, seen_since
 from barostat.core.demand_state import DemandState
 from barostat.core.observation import GuestObservation
 from barostat.core.sizes import Sizes
@@ -77,9 +77,9 @@ def remembered(
     if previous is None:
         return GuestState(demand=None, wish=_as_found(sizes), disturbed_at_s=guest.disturbed_at_s)
     if previous.disturbed_at_s == guest.disturbed_at_s:
-        wish = previous.wish
+        wish = seen_since(previous.wish, guest.seen_at_s)
         follows = not wish.ours and wish.goal_bytes != sizes.actual_bytes
-        return previous.with_wish(_as_found(sizes)) if follows else previous
+        return previous.with_wish(_as_found(sizes) if follows else wish)
     wish = _still_granted(previous.wish, sizes, now_s) or _as_found(sizes)
     return GuestState(demand=None, wish=wish, disturbed_at_s=guest.disturbed_at_s)
 

@@ -13,17 +13,18 @@ from __future__ import annotations
 __all__ = ["Ledger", "held_bytes"]
 
 
-def held_bytes(actual_bytes: int, wished_bytes: int, goal_bytes: int) -> int:
+def held_bytes(actual_bytes: int, wished_bytes: int, granted_bytes: int) -> int:
     """Say the most that a guest has, or may take without asking again.
 
     Args:
         actual_bytes: what it is seen to have; more than it was granted if it helped itself.
         wished_bytes: what its hypervisor would let it take.
-        goal_bytes: what we last asked it to have.
+        granted_bytes: what we last asked it to have; what we asked before, while it may have
+            taken that unseen.
     """
     # SAFETY: what a guest was asked to give back is its own until it is seen to have left, and
     # what it took unasked is gone at once.
-    return max(actual_bytes, wished_bytes, goal_bytes)
+    return max(actual_bytes, wished_bytes, granted_bytes)
 
 
 def _covered_bytes(more_bytes: int, in_hand_bytes: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from barostat.core.allocation import Claim
 from barostat.core.claims import credible_bytes, doubted
-from barostat.core.cooperation import Trust, Verdict
+from barostat.core.cooperation import Trust, Verdict, WishState
 from barostat.core.demand_state import DemandState
 from barostat.core.guest_state import GuestState
 from barostat.core.moves import Line
@@ -82,7 +82,7 @@ def line_of(
         by_balloon=wish.by_balloon,
         stay=settling or _resting(wish.giving, now_s, "give"),
         refuse=_resting(wish.taking, now_s, "take"),
-        foreign=not wish.ours and sizes.unfinished,
+        foreign=_foreign(wish, sizes, now_s, policy),
         stuck_plug=safe and plugged > 0 and not settling and wish.giving.second_chance,
         grown_at_s=state.grown_at_s,
         shrunk_at_s=state.shrunk_at_s,
@@ -91,6 +91,19 @@ def line_of(
         if in_use_bytes is None
         else credible_bytes(in_use_bytes, hidden_bytes=demand.kernel_bytes, actual_bytes=actual),
     )
+
+
+def _foreign(wish: WishState, sizes: Sizes, now_s: float, policy: Policy) -> bool:
+    """Say whether the guest's devices are after something that nobody asks of them any more.
+
+    That was asked before us; or what we last asked never came to them, and has not for long.
+    """
+    if not wish.ours:
+        return sizes.unfinished
+    unasked = sizes.wished_bytes - max(sizes.actual_bytes, wish.granted_bytes)
+    # SAFETY: what it may take though nobody granted it is kept from all others for as long.
+    lost = now_s - wish.nudged_at_s >= policy.rest_low_s
+    return lost and unasked >= sizes.granularity_bytes
 
 
 def _fresh(guest: GuestObservation, policy: Policy) -> bool:
