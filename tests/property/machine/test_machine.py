@@ -1,0 +1,42 @@
+"""Whatever happens, in whatever order, nothing is promised twice and nobody is hurt by us.
+
+1,100 runs of 110 events each; more with the profile "soak":
+
+    BAROSTAT_SOAK_RUNS=50000 pytest tests/property/machine --hypothesis-profile=soak --timeout=0
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+from tests.property.machine.machine import Machine
+from tests.property.machine.quiet import Quiet
+
+PARTS = 4
+"""So that several workers share the runs."""
+
+MACHINES, STEPS = 1100, 110
+QUIET_MACHINES, QUIET_STEPS = 240, 30
+
+
+def bounds(runs: int, steps: int) -> settings:
+    """Say how long to go on; in a soak as long as its profile says."""
+    if settings.get_current_profile_name() == "soak":
+        runs = settings.get_profile("soak").max_examples
+    return settings(
+        max_examples=runs // PARTS,
+        stateful_step_count=steps,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],  # on a machine that is busy otherwise
+    )
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_whatever_happens_nothing_is_promised_twice_and_nobody_is_hurt(part: int) -> None:
+    run_state_machine_as_test(Machine, settings=bounds(MACHINES, STEPS))
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_whatever_happened_it_comes_to_rest_when_nothing_happens_any_more(part: int) -> None:
+    run_state_machine_as_test(Quiet, settings=bounds(QUIET_MACHINES, QUIET_STEPS))
