@@ -22,8 +22,8 @@ from barostat.hypervisors.base import BalloonWish, PlugWish
 from barostat.hypervisors.qmp import QmpHypervisor
 from barostat.units import MIB
 
-DEADLINE_S = 0.05
-LOOK_S = 2.0
+DEADLINE_S = 0.4
+LOOK_S = 4.0
 """A look at all: its deadline, a first attempt's, and a machine that does other things as well."""
 
 LARGEST_BYTES = 2**60
@@ -33,8 +33,8 @@ LARGEST_BYTES = 2**60
 def short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (qmp_link, qmp_guest):
         monkeypatch.setattr(module, "COMMAND_DEADLINE_S", DEADLINE_S)
-    monkeypatch.setattr(qmp_link, "CONNECT_DEADLINE_S", 0.2)
-    monkeypatch.setattr(qmp_socket, "FIRST_ATTEMPT_S", 0.3)
+    monkeypatch.setattr(qmp_link, "CONNECT_DEADLINE_S", 0.8)
+    monkeypatch.setattr(qmp_socket, "FIRST_ATTEMPT_S", 1.0)
     monkeypatch.setattr(qmp_socket, "FIRST_PAUSE_S", 0.001)
     monkeypatch.setattr(qmp_socket, "LONGEST_PAUSE_S", 0.001)
 
