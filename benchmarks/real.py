@@ -1,4 +1,4 @@
-"""What the benchmarks with real guests share: a kit, bare QMP, and waiting for a size.
+"""What the benchmarks with real guests share: a kit, bare QMP, and a balancer of a kind.
 
 Bare QMP speaks on the lab's own monitor, so that it can be beside Barostat's connection to the same
 guest. It is the limit of what we measure: nothing lies between it and QEMU but a socket.
@@ -10,16 +10,24 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from barostat.core.settings import MemorySettings
+from barostat.engine.lane import Pace
+from barostat.engine.loop import Balancer, Tick
+from barostat.engine.observe import FixedCapacity, FixedSettings
+from barostat.guest.agents import Agents
+from barostat.guest.base import Insight
+from barostat.hypervisors.base import Hypervisor
 from barostat.lab.fleet import Kit, ensure_kit
 
-__all__ = ["PLUG", "BareQmp", "get_kit"]
+__all__ = ["PLUG", "BareQmp", "Way", "balancing", "get_kit"]
 
 PLUG = "/machine/peripheral/vmem0"
 """Where the lab's guests have their virtio-mem device."""
@@ -32,9 +40,52 @@ LOOK_EVERY_S = 0.002
 NUDGES, NUDGE_S = 20, 3.0
 
 
-def get_kit() -> Kit:
+def get_kit(*, userland: bool = False) -> Kit:
     """Get all that real guests need; says on stderr what takes its time."""
-    return ensure_kit(progress=lambda text: print(text, file=sys.stderr))
+    return ensure_kit(progress=lambda text: print(text, file=sys.stderr), userland=userland)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How guests are seen: at every tick, also in between, also by what their agents say."""
+
+    pace: Pace
+    agent: bool
+
+
+@asynccontextmanager
+async def balancing(
+    guests: Hypervisor,
+    settings: Mapping[str, MemorySettings],
+    way: Way,
+    *,
+    capacity_bytes: int,
+    on_tick: Callable[[Tick], None] = lambda _: None,
+) -> AsyncIterator[Balancer]:
+    """Balance guests while the block lasts; afterwards they keep what they have."""
+
+    def hear(guest: str) -> None:
+        balancer.lane.hear(guest)
+
+    agents = Agents(sockets=lambda: guests.agents, on_report=hear)
+    insight = Insight([agents]) if way.agent else None
+    balancer = Balancer(
+        guests,
+        FixedSettings(settings),
+        FixedCapacity(capacity_bytes),
+        on_tick=on_tick,
+        insight=insight,
+        pace=way.pace,
+    )
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(balancer.run(stop))
+        if insight is not None:
+            tasks.create_task(insight.run(stop))
+        try:
+            yield balancer
+        finally:
+            stop.set()
 
 
 class BareQmp:
