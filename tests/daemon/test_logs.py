@@ -44,6 +44,16 @@ def test_json_is_one_document_a_line(capsys: pytest.CaptureFixture[str]) -> None
     assert "ZeroDivisionError: oops" in failed["exception"]
 
 
+def test_when_it_is_closed_others_log_at_the_level_they_had(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = logging.getLogger().level
+
+    written(capsys, LogSection(), then=LogSection(level="error"))
+
+    assert logging.getLogger().level == before
+
+
 def test_text_has_no_escape_codes_off_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     lines = written(capsys, LogSection(format="text"))
 

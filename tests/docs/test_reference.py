@@ -69,7 +69,7 @@ def test_every_command_that_is_named_exists_with_its_options() -> None:
 def _check_call(words: list[str], call: str) -> None:
     command: click.Command = cli
     context = click.Context(cli)
-    while isinstance(command, click.Group) and words:
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         found = command.get_command(context, words.pop(0))
         assert found is not None, call
         command = found

@@ -52,6 +52,7 @@ class LogOutput:
     def __init__(self, section: LogSection) -> None:
         waiting: queue.Queue[logging.LogRecord] = queue.Queue(MOST_WAITING)
         self._outbox = _Outbox(waiting)
+        self._level_before = logging.getLogger().level
         self._writer = QueueListener(waiting, logging.StreamHandler(sys.stderr))
         structlog.configure(
             processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -79,6 +80,7 @@ class LogOutput:
     def close(self) -> None:
         """Write what is still to be written, and stop."""
         logging.getLogger().removeHandler(self._outbox)
+        logging.getLogger().setLevel(self._level_before)
         self._writer.stop()
         structlog.reset_defaults()
 
