@@ -50,6 +50,7 @@ def test_whatever_goes_into_a_userland_makes_it_another_one(
 
 
 @pytest.mark.lab
+@pytest.mark.usefixtures("userland_kit")  # it brings the tools
 def test_a_build_that_fails_leaves_nothing_behind_and_says_why(tmp_path: Path) -> None:
     with pytest.raises(LabError, match=r"box_1_all\.deb could not be unpacked"):
         build_userland(parts(tmp_path), tmp_path / "cache", progress=lambda _: None)
