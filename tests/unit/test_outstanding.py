@@ -46,6 +46,15 @@ def test_a_guest_that_is_stuck_or_strayed_is_let_go(verdict: Verdict, code: Reas
     assert codes(giving) == [code]
 
 
+def test_a_guest_that_is_let_go_is_asked_for_nothing_new_in_the_same_breath() -> None:
+    giving = line(target=1400, goal_bytes=900, verdict=Verdict.STUCK)
+
+    planned(giving, hand=1000)
+
+    assert moved(giving).kind is MoveKind.CANCEL
+    assert codes(giving) == [ReasonCode.STUCK]
+
+
 def test_a_wish_of_somebody_before_us_is_cancelled() -> None:
     found = line(target=700, foreign=True)
 

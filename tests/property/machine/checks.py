@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 from tests.property.machine.shadow import Shadow, granted_bytes, granularity_bytes
 
-from barostat.core.decide import Decision, State
+from barostat.core.decide import Decision, GuestDecision, State
 from barostat.core.moves import Move, MoveKind
 from barostat.core.observation import GuestObservation, RunState, Snapshot
 from barostat.core.policy import Policy
+from barostat.core.reasons import ReasonCode
 
 __all__ = ["Checks"]
 
@@ -76,14 +77,24 @@ class Checks:
         for move in decision.moves:
             used += max(0, granted_bytes(move) - shadow.held_bytes(move.guest))
         assert used <= max(0, in_hand), "only what is in hand is given away"
+        if in_hand < 0 or not snapshot.host.granting:
+            self._nobody_grows_on(snapshot, decision)
         assert kept.keys() <= decision.state.admitted, "an admitted VM stays admitted"
         promised = sum(found.promised_bytes for found in decision.guests)
         promised += sum(decision.state.set_aside_bytes.values())
         assert decision.promised_bytes == promised
         assert decision.in_hand_bytes == capacity_bytes - promised
         if not snapshot.host.granting:
-            assert not any(move.kind is MoveKind.GROW for move in decision.moves)
             assert decision.state.admitted <= kept.keys()
+
+    def _nobody_grows_on(self, snapshot: Snapshot, decision: Decision) -> None:
+        """On a host that has nothing to give nobody is granted anything, or left what it was."""
+        for found in decision.guests:
+            move = found.move
+            assert move is None or move.kind is not MoveKind.GROW
+            if move is None or move.kind is MoveKind.NUDGE:
+                assert _goal_bytes(found) <= found.assigned_bytes
+            assert move is None or granted_bytes(move) == 0
 
     def _turns(self, snapshot: Snapshot, decision: Decision) -> None:
         """Out of turn nobody else is moved, and nothing else is remembered of them."""
@@ -132,6 +143,12 @@ class Checks:
                 self._shrinks[name] = _Shrink(move, snapshot.now_s, distance, snapshot.now_s)
             elif name in self._shrinks and view.run_state is not RunState.UNREACHABLE:
                 _is_in_time(self._shrinks[name], view, snapshot.now_s)
+
+
+def _goal_bytes(found: GuestDecision) -> int:
+    """Say to what size a guest that is under way is left to go on."""
+    goals = (r.numbers["goal_bytes"] for r in found.reasons if r.code is ReasonCode.MOVING)
+    return next((int(goal) for goal in goals), 0)
 
 
 def _reached(shrink: _Shrink, view: GuestObservation) -> bool:

@@ -57,9 +57,8 @@ class Engine:
     def granted_bytes(self, name: str) -> int:
         """Say what a guest may yet be told that it may have."""
         operation = self._operations.get(name)
-        if operation is None or operation.move.kind is MoveKind.CANCEL:
-            return 0
-        return operation.move.to_bytes
+        gives = operation is not None and operation.move.kind in {MoveKind.GROW, MoveKind.NUDGE}
+        return operation.move.to_bytes if operation is not None and gives else 0
 
     def work(self, residents: Mapping[str, Resident], style: Style) -> None:
         """Go on with every operation, once."""

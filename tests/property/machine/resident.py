@@ -13,6 +13,8 @@ from barostat.units import MIB
 __all__ = ["REGION_BYTES", "Resident", "moved_in", "powered_on"]
 
 REGION_BYTES = 1024 * MIB
+BOOT_S = 6.0
+"""Long enough to be looked at, and lost sight of, while it lasts."""
 
 
 @dataclass
@@ -171,4 +173,5 @@ def _spec(
         character=character,
         deflate_on_oom=deflate_on_oom,
         has_balloon=has_balloon,
+        boot_s=BOOT_S,
     )

@@ -1,7 +1,7 @@
 """A second set of books, kept without the core's: what each guest must be counted at, and why.
 
-A guest is counted at what it was seen to have or to be allowed, at what stands granted to it, and
-at what was granted and taken back until a look that is later than that shows that it has not got
+A guest is counted at what it was seen to have or to be allowed, at what stands asked of it, and
+at what was asked and taken back until a look that is later than that shows that it has not got
 it. All of base RAM where it may be booting: it does not run, and has not spoken since it began to.
 """
 
@@ -22,6 +22,8 @@ class _Account:
     standing_bytes: int = 0
     withdrawn_bytes: int = 0
     withdrawn_at_s: float = 0.0
+    disturbed_at_s: float = 0.0
+    gives: bool = False
 
     @property
     def held_bytes(self) -> int:
@@ -33,18 +35,20 @@ class _Account:
         if view.statistics is None and view.run_state is not RunState.RUNNING:
             base = has.boot_bytes + max(has.requested_bytes, has.plugged_bytes)
         self.seen_bytes = max(base, has.assigned_bytes)
-        if has.assigned_bytes > self.standing_bytes - granularity_bytes:
-            self.standing_bytes = 0  # it has taken it
+        disturbed = view.disturbed_at_s != self.disturbed_at_s
+        self.disturbed_at_s = view.disturbed_at_s
+        arrived = abs(has.assigned_bytes - self.standing_bytes) < granularity_bytes
+        if arrived or (disturbed and not self.gives):
+            self.standing_bytes = 0
         if view.seen_at_s > self.withdrawn_at_s:
             self.withdrawn_bytes = 0
 
     def move(self, move: Move, now_s: float) -> None:
-        if move.kind is MoveKind.NUDGE and move.to_bytes < move.from_bytes:
-            return
         if self.standing_bytes:
             self.withdrawn_bytes = max(self.withdrawn_bytes, self.standing_bytes)
             self.withdrawn_at_s = now_s
-        self.standing_bytes = granted_bytes(move)
+        self.standing_bytes = 0 if move.kind is MoveKind.CANCEL else move.to_bytes
+        self.gives = granted_bytes(move) > 0
 
 
 @dataclass
