@@ -52,6 +52,17 @@ def test_a_small_difference_is_not_worth_a_move() -> None:
     assert moved(pressing).to_bytes == 1040 * MIB
 
 
+def test_what_comes_to_hand_in_drops_is_not_granted_drop_by_drop() -> None:
+    web, pressing = line(target=1500), line("db", target=1500, urgent=True)
+
+    planned(web, hand=40)
+    planned(pressing, hand=40)
+
+    assert web.move is None
+    assert codes(web) == [ReasonCode.WAITING]
+    assert moved(pressing).to_bytes == 1040 * MIB
+
+
 def test_a_guest_below_its_minimum_does_not_wait_for_the_dead_band() -> None:
     web = line(target=1010, minimum_bytes=1010)
 
@@ -130,6 +141,6 @@ def test_nobody_grows_into_what_a_starting_vm_waits_for() -> None:
 def test_buffers_leave_the_pool_besides_what_a_starting_vm_waits_for() -> None:
     web = line(target=1200, demand_bytes=900)
 
-    planned(web, hand=100, awaited=40, pool=40)
+    planned(web, hand=180, awaited=40, pool=40)
 
-    assert moved(web).to_bytes == 1020 * MIB
+    assert moved(web).to_bytes == 1100 * MIB

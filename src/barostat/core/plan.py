@@ -95,13 +95,19 @@ def _split(lines: Sequence[Line], ledger: Ledger) -> tuple[list[Line], list[Line
     others: list[Line] = []
     for line in lines:
         gap = line.target_bytes - ledger.promised_to(line.guest)
-        eager = line.urgent or line.actual_bytes < line.minimum_bytes
-        if gap >= line.granularity_bytes and (eager or gap >= line.dead_band_bytes):
+        if gap >= _worth_granting_bytes(line):
             growers.append(line)
         elif line.move is None and not line.holds:  # nothing was said to it yet
             others.append(line)
     growers.sort(key=_service_order)
     return growers, others
+
+
+def _worth_granting_bytes(line: Line) -> int:
+    """Say below what a guest rather waits for more: what comes to hand in drops is no move each."""
+    if line.urgent or line.actual_bytes < line.minimum_bytes:
+        return line.granularity_bytes
+    return max(line.granularity_bytes, line.dead_band_bytes)
 
 
 def _service_order(line: Line) -> tuple[bool, int, float, str]:
@@ -124,8 +130,8 @@ def _give(
     for line, before in zip(growers, promised, strict=True):
         leave = _kept_from_buffers(pool_bytes, awaited_bytes)
         granted = ledger.grant(line.guest, line.target_bytes, leave_bytes=leave)
-        if granted - before < line.granularity_bytes:
-            ledger.promise(line.guest, before)  # too little to carry out
+        if granted - before < _worth_granting_bytes(line):
+            ledger.promise(line.guest, before)
             granted = before
             line.holds.append(_waiting(line, before))
         else:
