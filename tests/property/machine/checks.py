@@ -152,7 +152,8 @@ def _goal_bytes(found: GuestDecision) -> int:
 
 
 def _reached(shrink: _Shrink, view: GuestObservation) -> bool:
-    return abs(view.devices.assigned_bytes - shrink.move.to_bytes) < granularity_bytes(view)
+    """Say whether a guest gave what was asked, or more: what was asked before may come loose."""
+    return view.devices.assigned_bytes - shrink.move.to_bytes < granularity_bytes(view)
 
 
 def _ended(shrink: _Shrink, move: Move | None, view: GuestObservation) -> bool:
@@ -162,7 +163,7 @@ def _ended(shrink: _Shrink, move: Move | None, view: GuestObservation) -> bool:
 
 
 def _is_in_time(shrink: _Shrink, view: GuestObservation, now_s: float) -> None:
-    distance = abs(view.devices.assigned_bytes - shrink.move.to_bytes)
+    distance = view.devices.assigned_bytes - shrink.move.to_bytes
     if distance <= shrink.nearest_bytes * (1 - POLICY.progress_ratio):
         shrink.nearest_bytes, shrink.since_s = distance, now_s
     assert now_s - shrink.since_s < POLICY.stuck_s
