@@ -22,7 +22,7 @@ class _Shrink:
     """A shrink that has not ended: how near its guest was, when it last came nearer."""
 
     move: Move
-    asked_at_s: float
+    disturbed_at_s: float
     nearest_bytes: int
     since_s: float
 
@@ -140,7 +140,7 @@ class Checks:
                 del self._shrinks[name]
             if move is not None and move.kind is MoveKind.SHRINK:
                 distance = move.from_bytes - move.to_bytes
-                self._shrinks[name] = _Shrink(move, snapshot.now_s, distance, snapshot.now_s)
+                self._shrinks[name] = _Shrink(move, view.disturbed_at_s, distance, snapshot.now_s)
             elif name in self._shrinks and view.run_state is not RunState.UNREACHABLE:
                 _is_in_time(self._shrinks[name], view, snapshot.now_s)
 
@@ -159,7 +159,7 @@ def _reached(shrink: _Shrink, view: GuestObservation) -> bool:
 def _ended(shrink: _Shrink, move: Move | None, view: GuestObservation) -> bool:
     """Say whether it was cancelled, or a disturbance ended what was asked before."""
     told = move is not None and move.kind in {MoveKind.CANCEL, MoveKind.GROW}
-    return told or view.disturbed_at_s >= shrink.asked_at_s
+    return told or view.disturbed_at_s != shrink.disturbed_at_s
 
 
 def _is_in_time(shrink: _Shrink, view: GuestObservation, now_s: float) -> None:
