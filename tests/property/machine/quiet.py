@@ -27,9 +27,10 @@ SETTLING_TICKS = 60
 QUIET_TICKS = 240
 """An oscillation would turn eight times in that: a minute after each grow, and at once after."""
 
-MOST_TURNS = 2
-"""A guest gives; its rest, or that of another, is over, and it is granted what it needed lately;
-that is forgotten, and it gives again."""
+MOST_TURNS = 4
+"""What a guest was granted for its past it gives again when that is forgotten. And when the rest of
+one that never gives is over, others may hope for its memory once more: twice in that time at most.
+"""
 
 MOST_MOVES = 60
 """A guest that gives nothing is asked, nudged and let go, less and less often; one that gives is
