@@ -37,28 +37,18 @@ def line_of(
 ) -> Line:
     """Open the line of a guest that was seen and judged: its wish in `state` is as judged now."""
     actual, plugged, wish = sizes.actual_bytes, sizes.plugged_bytes, state.wish
-    needed = demand.demand_bytes
-    percent, safe = settings.buffer_percent, guest.devices.deflate_on_oom
+    safe, stalls = guest.devices.deflate_on_oom, demand.stalls
     settling = _settling(state, now_s, policy)
     available = available_bytes(demand, assigned_bytes=actual, fresh=_fresh(guest, policy))
-    buffered = buffered_bytes(demand, buffer_percent=percent, policy=policy)
-    lately = lately_bytes(demand, buffer_percent=percent, policy=policy)
-    stalls = demand.stalls
-    harmed = stalls is not None and stalls.harmed
-    want, pressing = max(buffered, lately), demand.distressed or harmed
-    trim = None
-    if demand.trim is not None and not pressing:
-        trim = _trim_bytes(demand.trim, demand, state, settings, now_s=now_s, policy=policy)
-    if trim is not None and trim < want:  # with nothing left it outruns what it has by a page
-        buffered, want = min(buffered, trim), trim
-    else:
-        trim, pressing = None, pressing or _outruns(demand, available, policy)
+    buffered, want, trim, pressing = _wanted(
+        demand, state, settings, available, now_s=now_s, policy=policy
+    )
     return Line(
         guest=guest.name,
         actual_bytes=actual,
         plugged_bytes=plugged,
         goal_bytes=wish.goal_bytes,
-        demand_bytes=needed,
+        demand_bytes=demand.demand_bytes,
         buffered_bytes=buffered,
         want_bytes=want,
         available_bytes=available,
@@ -68,16 +58,16 @@ def line_of(
         maximum_bytes=min(settings.maximum_bytes, sizes.ceiling_bytes),
         granularity_bytes=sizes.granularity_bytes,
         dead_band_bytes=policy.dead_band_bytes(actual),
-        buffer_percent=percent,
+        buffer_percent=settings.buffer_percent,
         weight=settings.weight,
         growth_bytes_per_s=demand.growth_bytes_per_s,
         distressed=demand.distressed,
-        harmed=harmed,
+        harmed=stalls is not None and stalls.harmed,
         stall_ratio=0.0 if stalls is None else stalls.lately_ratio,
         trim_bytes=trim,
         source=demand.source,
         pressing=pressing,
-        urgent=pressing or needed > actual * policy.urgent_ratio,
+        urgent=pressing or demand.demand_bytes > actual * policy.urgent_ratio,
         verdict=verdict,
         by_balloon=wish.by_balloon,
         stay=settling or _resting(wish.giving, now_s, "give"),
@@ -87,10 +77,41 @@ def line_of(
         grown_at_s=state.grown_at_s,
         shrunk_at_s=state.shrunk_at_s,
         harmed_at_s=demand.harmed_at_s,
-        credible_bytes=None
-        if in_use_bytes is None
-        else credible_bytes(in_use_bytes, hidden_bytes=demand.kernel_bytes, actual_bytes=actual),
+        credible_bytes=_credible_bytes(in_use_bytes, demand, actual),
     )
+
+
+def _wanted(
+    demand: DemandState,
+    state: GuestState,
+    settings: MemorySettings,
+    available: int,
+    *,
+    now_s: float,
+    policy: Policy,
+) -> tuple[int, int, int | None, bool]:
+    """Say what a guest should have.
+
+    Returns:
+        That for what it needs now, with its buffer; the most of that and of what it needed lately;
+        what it is trimmed to, if it is; and whether it presses.
+    """
+    percent, stalls = settings.buffer_percent, demand.stalls
+    buffered = buffered_bytes(demand, buffer_percent=percent, policy=policy)
+    want = max(buffered, lately_bytes(demand, buffer_percent=percent, policy=policy))
+    pressing = demand.distressed or (stalls is not None and stalls.harmed)
+    if demand.trim is not None and not pressing:
+        trim = _trim_bytes(demand.trim, demand, state, settings, now_s=now_s, policy=policy)
+        if trim is not None and trim < want:  # with nothing left it outruns what it has by a page
+            return min(buffered, trim), trim, trim, False
+    return buffered, want, None, pressing or _outruns(demand, available, policy)
+
+
+def _credible_bytes(in_use: int | None, demand: DemandState, actual: int) -> int | None:
+    """Say how much of its claim the host can bear out; None where the host cannot see."""
+    if in_use is None:
+        return None
+    return credible_bytes(in_use, hidden_bytes=demand.kernel_bytes, actual_bytes=actual)
 
 
 def _foreign(wish: WishState, sizes: Sizes, now_s: float, policy: Policy) -> bool:
