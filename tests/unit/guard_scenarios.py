@@ -254,6 +254,14 @@ def a_guest_is_not_trimmed_into_what_its_kernel_needs() -> bool:
     return all(move.to_bytes >= 232 * MIB for move in moves)
 
 
+def a_guest_with_hardly_a_free_page_is_plugged_in_steps() -> bool:
+    """It has 2 MiB free, and needs 2.25 to describe each section of 128 MiB."""
+    says = statistics(devices(), 960, free_bytes=2 * MIB, swap_out_bytes=200 * MIB)
+    host = Host()
+    host.tick(guest(used=500, at=99), at=99)
+    return all(move.to_bytes <= (1024 + 128) * MIB for move in host.tick(guest(says=says)).moves)
+
+
 # Doubt means hold.
 
 
@@ -387,3 +395,8 @@ def memory_of_an_admitted_vm_stays_its_own() -> bool:
 def nobody_is_squeezed_for_a_vm_that_cannot_start() -> bool:
     huge = Reservation(guest="huge", size_bytes=9000 * MIB)
     return Host(4096).tick(guest(used=780), reservations=[huge]).moves == ()
+
+
+def nobody_pages_for_a_vm_that_weighs_no_more() -> bool:
+    new = Reservation(guest="new", size_bytes=400 * MIB)
+    return Host(1100).tick(guest(used=780), reservations=[new]).moves == ()

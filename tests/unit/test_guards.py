@@ -152,6 +152,12 @@ GUARDS = [
         scenarios.what_a_guest_gives_and_the_host_does_not_get_is_not_given_to_another,
     ),
     Guard(
+        "no more is plugged at once than the guest can describe",
+        f"{CORE}.reach._carried_bytes",
+        given(PLENTY),
+        scenarios.a_guest_with_hardly_a_free_page_is_plugged_in_steps,
+    ),
+    Guard(
         "nothing goes below the minimum",
         f"{CORE}.lines._guaranteed_bytes",
         given(0),
@@ -301,9 +307,15 @@ GUARDS = [
     ),
     Guard(
         "an admitted VM keeps its memory",
-        f"{CORE}.admission._may_be_starting",
-        given(False),
+        f"{CORE}.admission._kept_bytes",
+        given(0),
         scenarios.memory_of_an_admitted_vm_stays_its_own,
+    ),
+    Guard(
+        "what a guest needs is taken only for a heavier VM",
+        f"{CORE}.admission._weight",
+        given(10_000),
+        scenarios.nobody_pages_for_a_vm_that_weighs_no_more,
     ),
     Guard(
         "a VM that cannot start squeezes nobody",

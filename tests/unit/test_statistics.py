@@ -29,6 +29,7 @@ def test_good_statistics_are_read() -> None:
     assert read_statistics(raw(oom_kills=1, alloc_stalls=5), limit_bytes=LIMIT) == Statistics(
         total_bytes=1000 * MIB,
         available_bytes=600 * MIB,
+        free_bytes=300 * MIB,
         disk_caches_bytes=350 * MIB,
         swap_in_bytes=4096,
         swap_out_bytes=8192,
@@ -40,7 +41,13 @@ def test_good_statistics_are_read() -> None:
 
 def test_what_a_driver_never_told_is_none_or_no_event() -> None:
     figures = read_statistics(
-        raw(disk_caches=UNKNOWN, swap_in=UNKNOWN, swap_out=UNKNOWN, major_faults=UNKNOWN),
+        raw(
+            free_memory=UNKNOWN,
+            disk_caches=UNKNOWN,
+            swap_in=UNKNOWN,
+            swap_out=UNKNOWN,
+            major_faults=UNKNOWN,
+        ),
         limit_bytes=LIMIT,
     )
 

@@ -30,6 +30,10 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
     ),
     ReasonCode.BELOW_MINIMUM: "it has less than its minimum, {minimum_bytes}",
     ReasonCode.PARTIAL: "{missing_bytes} more must wait until others have given it",
+    ReasonCode.STEPWISE: (
+        "what is plugged has to be described in what it has free, and that is little: "
+        "{missing_bytes} more follow when this is there"
+    ),
     ReasonCode.TRICKLE: (
         "{excess_bytes} lie idle in it; nobody waits for them, so they are taken back slowly"
     ),
@@ -126,6 +130,14 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.DOUBTED: (
         "it says that it needs {demand_bytes}, but by what its QEMU holds it can need "
         "{credible_bytes} at most; while memory is short that is what counts"
+    ),
+    ReasonCode.PAGING: (
+        "it restarted, and {paged_bytes} of its memory are not there yet: the host pages that "
+        "much of it, for {most_s} at most"
+    ),
+    ReasonCode.NOT_PAGED: (
+        "it restarted, and {missing_bytes} are promised beyond what the host has; the host cannot "
+        "page for it: {why}"
     ),
     ReasonCode.CAPACITY_LOST: (
         "more is promised than the host has, by {missing_bytes}: nothing is granted until guests "

@@ -46,4 +46,4 @@ def hurries(
         return False
     sizes, goal = item.sizes, item.state.wish.goal_bytes
     promised = held_bytes(sizes.actual_bytes, sizes.wished_bytes, goal)
-    return in_plenty_bytes(line) - promised >= line.granularity_bytes
+    return line.within_reach(in_plenty_bytes(line)) - promised >= line.granularity_bytes

@@ -14,6 +14,7 @@ from barostat.core.guest_state import GuestState
 from barostat.core.moves import Line
 from barostat.core.observation import GuestObservation
 from barostat.core.policy import Policy
+from barostat.core.reach import reach_bytes
 from barostat.core.reasons import Reason, ReasonCode, because
 from barostat.core.settings import MemorySettings
 from barostat.core.sizes import Sizes
@@ -78,6 +79,7 @@ def line_of(
         shrunk_at_s=state.shrunk_at_s,
         harmed_at_s=demand.harmed_at_s,
         credible_bytes=_credible_bytes(in_use_bytes, demand, actual),
+        reach_bytes=reach_bytes(sizes, demand.statistics),
     )
 
 

@@ -67,6 +67,7 @@ class Line:
         harmed_at_s: when it last waited for memory for too long.
         trim_bytes: what it is trimmed to, below what it should have; None if it is not.
         source: what its demand is made of.
+        reach_bytes: to what it can be grown at once; None if nobody knows.
         move: the outcome, if anything is to be done.
         holds: the outcome where there is no move.
     """
@@ -105,6 +106,7 @@ class Line:
     trim_bytes: int | None = None
     source: DemandSource = DemandSource.USED
     credible_bytes: int | None = None
+    reach_bytes: int | None = None
     target_bytes: int = 0
     move: Move | None = None
     holds: list[Reason] = field(default_factory=list)
@@ -115,6 +117,15 @@ class Line:
         return self.actual_bytes - self.target_bytes
 
     @property
+    def next_bytes(self) -> int:
+        """Its target, as far as it can be grown to that at once."""
+        return self.within_reach(self.target_bytes)
+
+    @property
     def surplus_bytes(self) -> int:
         """What it has beyond both its target and what it needs."""
         return self.actual_bytes - max(self.target_bytes, self.demand_bytes)
+
+    def within_reach(self, size_bytes: int) -> int:
+        """Say how far on its way to a size it can be grown at once."""
+        return size_bytes if self.reach_bytes is None else min(size_bytes, self.reach_bytes)

@@ -94,7 +94,7 @@ def _split(lines: Sequence[Line], ledger: Ledger) -> tuple[list[Line], list[Line
     growers: list[Line] = []
     others: list[Line] = []
     for line in lines:
-        gap = line.target_bytes - ledger.promised_to(line.guest)
+        gap = line.next_bytes - ledger.promised_to(line.guest)
         if gap >= _worth_granting_bytes(line):
             growers.append(line)
         elif line.move is None and not line.holds:  # nothing was said to it yet
@@ -125,11 +125,12 @@ def _give(
     """
     promised = [ledger.promised_to(line.guest) for line in growers]
     for line in growers:
-        ledger.grant(line.guest, _needed(line), leave_bytes=_kept_from_need(awaited_bytes))
+        needed = line.within_reach(_needed(line))
+        ledger.grant(line.guest, needed, leave_bytes=_kept_from_need(awaited_bytes))
     unmet = 0
     for line, before in zip(growers, promised, strict=True):
         leave = _kept_from_buffers(pool_bytes, awaited_bytes)
-        granted = ledger.grant(line.guest, line.target_bytes, leave_bytes=leave)
+        granted = ledger.grant(line.guest, line.next_bytes, leave_bytes=leave)
         if granted - before < _worth_granting_bytes(line):
             ledger.promise(line.guest, before)
             granted = before
@@ -194,7 +195,10 @@ def _grow_reasons(line: Line, granted: int, policy: Policy) -> tuple[Reason, ...
         want_bytes=line.want_bytes,
     )
     reasons.append(demand)
-    if granted < line.target_bytes:
+    if granted == line.next_bytes < line.target_bytes:
+        missing = line.target_bytes - granted
+        reasons.append(because(ReasonCode.STEPWISE, missing_bytes=missing))
+    elif granted < line.target_bytes:
         reasons.append(because(ReasonCode.PARTIAL, missing_bytes=line.target_bytes - granted))
     return tuple(reasons)
 

@@ -23,6 +23,7 @@ class ReasonCode(enum.Enum):
     COMMITTED = "committed"
     BELOW_MINIMUM = "below-minimum"
     PARTIAL = "partial"
+    STEPWISE = "stepwise"
     # Shrunk.
     TRICKLE = "trickle"
     TAKEN = "taken"
@@ -67,6 +68,8 @@ class ReasonCode(enum.Enum):
     NOTHING_TO_SPARE = "nothing-to-spare"
     NO_SAFE_PAGING = "no-safe-paging"
     DOUBTED = "doubted"
+    PAGING = "paging"
+    NOT_PAGED = "not-paged"
     # Of the host.
     CAPACITY_LOST = "capacity-lost"
     MINIMUMS_TOO_LARGE = "minimums-too-large"

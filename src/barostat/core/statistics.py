@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from barostat.units import MIB
+
 __all__ = ["Inside", "Statistics", "read_statistics"]
 
 UNKNOWN: Final = 2**64 - 1
@@ -24,11 +26,13 @@ class Statistics:
     """What a guest said of its memory, after `read_statistics` looked it over.
 
     Counters run since the guest's boot. None means that this guest's driver or QEMU does not
-    know the figure.
+    know the figure. What is free is in whole MiB: it changes all the time, and nothing is decided
+    by less.
     """
 
     total_bytes: int
     available_bytes: int
+    free_bytes: int | None = None
     disk_caches_bytes: int | None = None
     swap_in_bytes: int = 0
     swap_out_bytes: int = 0
@@ -93,6 +97,7 @@ def read_statistics(raw: Mapping[str, object], *, limit_bytes: int) -> Statistic
     return Statistics(
         total_bytes=total,
         available_bytes=available,
+        free_bytes=None if free is None else free // MIB * MIB,
         disk_caches_bytes=None if caches is None else min(caches, total),
         swap_in_bytes=known("swap-in") or 0,
         swap_out_bytes=known("swap-out") or 0,

@@ -42,6 +42,7 @@ FIGURES: Final = (
     "major_faults",
     "oom_kills",
     "alloc_stalls",
+    "free_bytes",
 )
 figures_of = operator.attrgetter(*FIGURES)
 
@@ -208,10 +209,11 @@ def _change(before: Statistics | None, now: Statistics | None) -> tuple[int, ...
     if before is None or now is None:
         return None
     was, found = figures_of(before), figures_of(now)
-    if (was[2] is None, was[6] is None, was[7] is None) != (
+    if (was[2] is None, was[6] is None, was[7] is None, was[8] is None) != (
         found[2] is None,
         found[6] is None,
         found[7] is None,
+        found[8] is None,
     ):
         return None
     return tuple((value or 0) - (other or 0) for value, other in zip(found, was, strict=True))

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from barostat.core.reach import SECTION_BYTES
 from barostat.units import MIB
 
 __all__ = ["BLOCK_BYTES", "CAREFUL_GROWTH", "LARGEST_GROWTH", "SECTION_BYTES"]
 
 BLOCK_BYTES: Final = 2 * MIB
 """The step in which virtio-mem plugs: one huge page of x86."""
-
-SECTION_BYTES: Final = 128 * MIB
-"""Linux hot-adds whole sections of this size; a part of one at a region's end would be lost."""
 
 LARGEST_GROWTH: Final = 32
 """Plugged memory is described in boot RAM: beyond this multiple plugging stops short (measured:
