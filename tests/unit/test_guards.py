@@ -136,7 +136,7 @@ GUARDS = [
     Guard(
         "nobody starts while the host itself is short",
         f"{CORE}.admission._covered",
-        lambda item, ledger, **_: item.size_bytes <= ledger.in_hand_bytes,
+        lambda missing, ledger, **_: missing <= ledger.in_hand_bytes,
         scenarios.nobody_starts_on_a_host_that_is_itself_short,
     ),
     Guard(

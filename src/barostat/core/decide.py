@@ -45,10 +45,11 @@ def decide(snapshot: Snapshot, state: State, policy: Policy) -> Decision:
     alarms = _lost(ledger, known.values())
     admission = admit(
         snapshot.reservations,
-        running=known.keys(),
+        running=_answering(snapshot),
         before=state.set_aside_bytes,
         lines=lines,
         ledger=ledger,
+        mode=policy.mode,
         granting=host.granting,
     )
     awaited, owed = admission.awaited_bytes, _owed_bytes(ledger, host.wanted_back_bytes)
@@ -115,6 +116,11 @@ def _open_ledger(snapshot: Snapshot, known: Mapping[str, Assessment]) -> Ledger:
             held = max(held, _unguarded_bytes(item))
         ledger.promise(guest.name, held)
     return ledger
+
+
+def _answering(snapshot: Snapshot) -> Collection[str]:
+    """Name the guests that are there; one that does not answer may have ended, and start anew."""
+    return {guest.name for guest in snapshot.guests if guest.run_state is not RunState.UNREACHABLE}
 
 
 def _whose_turn(snapshot: Snapshot, known: Mapping[str, Assessment]) -> Collection[str]:

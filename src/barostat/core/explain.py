@@ -148,7 +148,7 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
         "below the minimum; stop or move a VM"
     ),
     ReasonCode.NO_ROOM: (
-        "{guest} needs {size_bytes} to start, and all that could be made free now is "
+        "{guest} needs {size_bytes} to start, and all that can be made free for it now is "
         "{possible_bytes}; stop or move a VM"
     ),
     ReasonCode.TAKES_MORE: (

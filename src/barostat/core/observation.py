@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from barostat.core.reasons import Reason
-from barostat.core.settings import MemorySettings
+from barostat.core.settings import DEFAULT_WEIGHT, MemorySettings
 from barostat.core.statistics import Inside, Statistics
 
 __all__ = [
@@ -171,10 +171,17 @@ class HostObservation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """Memory that a VM about to start needs; counted as promised from the moment it fits."""
+    """Memory that a VM about to start needs; counted as promised from the moment it fits.
+
+    Attributes:
+        guest: the VM's name.
+        size_bytes: its startup.
+        weight: its rank: what lighter guests need may be taken for it, down to their shares.
+    """
 
     guest: str
     size_bytes: int
+    weight: int = DEFAULT_WEIGHT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
