@@ -56,6 +56,8 @@ async def test_memory_moves_from_an_idle_guest_to_a_hungry_one(host: Host) -> No
     assert any("web" in str(reason.numbers["who"]) for reason in taken)
 
 
+@pytest.mark.trust("ends", "a guest never gives what it is asked for")
+@pytest.mark.trust("neighbours", "a guest never gives what it is asked for")
 async def test_a_guest_that_never_gives_costs_no_one_anything_but_its_own_memory(
     host: Host,
 ) -> None:
@@ -72,6 +74,7 @@ async def test_a_guest_that_never_gives_costs_no_one_anything_but_its_own_memory
     assert {ReasonCode.STUCK, ReasonCode.RESTING} & codes
 
 
+@pytest.mark.trust("capacity", "guests give late, in part, or take back")
 @pytest.mark.parametrize("character", list(Character))
 async def test_no_character_breaks_the_capacity(host: Host, character: Character) -> None:
     web = host.add("web")
@@ -108,6 +111,7 @@ async def test_a_guest_that_stops_answering_holds_up_nobody(host: Host) -> None:
     assert all(move.guest != "silent" for tick in while_silent for move in tick.decision.moves)
 
 
+@pytest.mark.trust("ends", "a guest dies in the middle of a move")
 async def test_a_guest_that_dies_mid_move_ends_its_operation_and_frees_its_memory(
     host: Host,
 ) -> None:
@@ -123,6 +127,7 @@ async def test_a_guest_that_dies_mid_move_ends_its_operation_and_frees_its_memor
     assert host.size_of("web") > 750 * MIB
 
 
+@pytest.mark.trust("restart", "the daemon is stopped")
 async def test_when_it_stops_guests_keep_what_they_have(host: Host) -> None:
     web = host.add("web")
     slow = host.add("slow", character=Character.SLOW)
@@ -149,59 +154,7 @@ async def test_without_moving_everything_is_decided_and_nothing_is_done(host: Ho
     assert host.outcomes == []
 
 
-async def test_a_vm_that_starts_waits_until_its_memory_is_set_aside(host: Host) -> None:
-    host.add("old")
-    balancer = host.balancer(BOOT_BYTES + 128 * MIB)
-    stop = asyncio.Event()
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(balancer.run(stop))
-        await asyncio.sleep(11)
-
-        fits = await balancer.admit("new", 400 * MIB, timeout_s=30)
-        held = host.ticks[-1].decision.promised_bytes
-        host.add("new")
-        await asyncio.sleep(3)
-        stop.set()
-
-    assert fits
-    assert host.size_of("old") + 400 * MIB <= BOOT_BYTES + 128 * MIB
-    assert held >= host.size_of("old") + 400 * MIB
-
-
-async def test_a_vm_for_which_there_is_no_memory_is_refused_and_nothing_stays_set_aside(
-    host: Host,
-) -> None:
-    host.add("old").use(450 * MIB)
-    balancer = host.balancer(BOOT_BYTES + 64 * MIB)
-    stop = asyncio.Event()
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(balancer.run(stop))
-        await asyncio.sleep(3)
-
-        assert not await balancer.admit("new", 600 * MIB, timeout_s=10)
-        await asyncio.sleep(2)
-        stop.set()
-
-    assert host.ticks[-1].snapshot.reservations == ()
-    assert host.ticks[-1].decision.state.admitted == frozenset()
-
-
-async def test_an_earlier_admission_is_none_for_a_larger_vm_of_the_same_name(host: Host) -> None:
-    host.add("old").use(300 * MIB)
-    await asyncio.sleep(3)  # it does not grow any more
-    balancer = host.balancer(BOOT_BYTES + 128 * MIB)
-    stop = asyncio.Event()
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(balancer.run(stop))
-        await asyncio.sleep(3)
-
-        small = await balancer.admit("new", 64 * MIB, timeout_s=5)
-        large = await balancer.admit("new", 600 * MIB, timeout_s=5)
-        stop.set()
-
-    assert (small, large) == (True, False)
-
-
+@pytest.mark.trust("start", "a VM starts on a full host")
 async def test_ticks_keep_their_pace_and_a_late_one_is_not_made_up_for(host: Host) -> None:
     host.add("web")
 

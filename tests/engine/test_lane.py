@@ -13,10 +13,11 @@ import pytest
 import pytest_asyncio
 
 from barostat.core.moves import MoveKind
-from barostat.core.observation import GuestObservation
+from barostat.core.observation import GuestObservation, Reservation
 from barostat.engine.lane import Pace
 from barostat.engine.loop import Balancer, Tick
 from barostat.engine.observe import FixedCapacity, FixedSettings
+from barostat.engine.starting import Outcome
 from barostat.errors import UnreachableError
 from barostat.history.film import Camera
 from barostat.history.projector import project
@@ -358,13 +359,14 @@ async def test_a_vm_that_asks_to_start_may_do_so_out_of_turn(host: Host) -> None
         web.use(900 * MIB)
         asked_s = loop.time()
 
-        fits = await balancer.admit("new", 1024 * MIB, timeout_s=5)
+        asked = Reservation(guest="new", size_bytes=1024 * MIB)
+        answer = await balancer.starting.admit(asked, timeout_s=5)
         took_s = loop.time() - asked_s
         web.use(1800 * MIB)
         await asyncio.sleep(0.5)
         stop.set()
 
-    assert fits
+    assert answer.outcome is Outcome.ADMITTED
     assert took_s < 0.2
     assert host.ticks[-1].decision.state.set_aside_bytes == {"new": 1024 * MIB}
     check_ledger(host)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from barostat.core.observation import GuestObservation, Reservation
+from barostat.core.observation import GuestObservation
 from barostat.core.settings import MemorySettings
 from barostat.engine.observe import FixedCapacity, FixedSettings, take_snapshot
 from barostat.errors import SettingsError
@@ -21,20 +21,17 @@ pytestmark = pytest.mark.looptime
 async def test_a_snapshot_holds_guests_by_name_and_the_host(host: Host) -> None:
     host.add("web")
     host.add("db")
-    waiting = Reservation(guest="new", size_bytes=1)
 
     snapshot = await take_snapshot(
         host.hypervisor,
         FixedSettings(host.settings),
         FixedCapacity(GIB),
         clock=asyncio.get_running_loop().time,
-        reservations=[waiting],
     )
 
     assert [guest.name for guest in snapshot.guests] == ["db", "web"]
     assert snapshot.host.capacity_bytes == GIB
     assert snapshot.settings == host.settings
-    assert snapshot.reservations == (waiting,)
 
 
 async def test_settings_that_the_devices_do_not_allow_are_a_fault_of_that_guest_alone(

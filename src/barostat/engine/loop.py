@@ -16,11 +16,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from barostat.core.decide import Decision, State, decide, unmoved
-from barostat.core.observation import Reservation, Snapshot
+from barostat.core.observation import Snapshot
 from barostat.core.policy import Policy
 from barostat.engine.act import Actor, Outcome
 from barostat.engine.lane import Lane, Pace
 from barostat.engine.observe import HostSource, SettingsSource, take_snapshot
+from barostat.engine.starting import Starting
 from barostat.guest.base import HostWord, Insight
 from barostat.hypervisors.base import Hypervisor
 
@@ -63,6 +64,7 @@ class Balancer:
     Attributes:
         lane: what happens between two ticks; to be told of every report from inside a guest.
         policy: the numbers to act by; may be replaced between two passes.
+        starting: the VMs that are about to start: where to ask whether one may.
         paused: the operator holds every guest at its size.
     """
 
@@ -96,9 +98,7 @@ class Balancer:
         self._before_grow = before_grow
         self.lane = Lane(hypervisor, insight=insight, pace=pace, clock=clock)
         self._state = State()
-        self._reservations: dict[str, Reservation] = {}
-        self._admitted: set[Reservation] = set()
-        self._ticked = asyncio.Condition()
+        self.starting = Starting(clock=clock)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Balance until told to stop; then cancel what is unfinished and leave guests as they are.
@@ -151,8 +151,6 @@ class Balancer:
             actor.perform(tick.decision.moves)
             self.lane.passed(tick.snapshot, tick.decision, tick.policy)
             self._tell_guests(tick)
-        async with self._ticked:
-            self._ticked.notify_all()
 
     async def look(self) -> Tick:
         """Do one pass without acting: observe, decide, and tell."""
@@ -162,20 +160,23 @@ class Balancer:
             self._settings,
             self._host,
             clock=self._clock,
-            reservations=tuple(self._reservations.values()),
             paused=self.paused,
             insight=self._insight,
         )
-        # While all were looked at, the lane may have looked at some of them, and decided on it.
-        snapshot = replace(snapshot, guests=self.lane.freshest(snapshot.guests))
+        # While all were looked at, the lane may have looked at some of them, and decided on it:
+        # a VM may have been admitted meanwhile, and keeps what was set aside for it.
+        snapshot = replace(
+            snapshot,
+            guests=self.lane.freshest(snapshot.guests),
+            reservations=self.starting.reservations(),
+        )
         tick = self._decide(snapshot, observe_s=self._clock() - began_s)
-        for guest in snapshot.guests:
-            self._reservations.pop(guest.name, None)
+        self.starting.seen(snapshot.guests)
         return tick
 
     async def _look_no_more(self, seen: Snapshot) -> Tick:
         """Decide on what was seen; what has been asked of us since then counts."""
-        snapshot = replace(seen, reservations=tuple(self._reservations.values()))
+        snapshot = replace(seen, reservations=self.starting.reservations())
         return self._decide(snapshot, observe_s=0.0)
 
     def _decide(self, snapshot: Snapshot, *, observe_s: float) -> Tick:
@@ -183,9 +184,8 @@ class Balancer:
         began_s, state, policy = self._clock(), self._state, self.policy
         decision = decide(snapshot, state, policy)
         self._state = decision.state if self._moving else unmoved(decision)
-        self._admitted = {
-            item for item in snapshot.reservations if item.guest in self._state.admitted
-        }
+        if self._moving:
+            self.starting.decided(snapshot, decision)
         tick = Tick(
             snapshot=snapshot,
             state=state,
@@ -220,25 +220,3 @@ class Balancer:
             await self.look()
             await asyncio.sleep(every_s)
         return await self.look()
-
-    async def admit(self, guest: str, size_bytes: int, *, timeout_s: float) -> bool:
-        """Wait until a VM may start: until its startup memory is in hand and set aside for it.
-
-        The memory stays promised until the VM is seen, or `release` is called.
-
-        Returns:
-            False if it could not be had in time; then nothing stays set aside.
-        """
-        asked = Reservation(guest=guest, size_bytes=size_bytes)
-        self._reservations[guest] = asked
-        try:
-            async with asyncio.timeout(timeout_s), self._ticked:
-                await self._ticked.wait_for(lambda: asked in self._admitted)
-        except TimeoutError:
-            self.release(guest)
-            return False
-        return True
-
-    def release(self, guest: str) -> None:
-        """Give up what was set aside for a VM that will not start."""
-        self._reservations.pop(guest, None)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from barostat.core.observation import GuestObservation, HostObservation, Reservation, Snapshot
+from barostat.core.observation import GuestObservation, HostObservation, Snapshot
 from barostat.core.settings import MemorySettings, setting_faults
 from barostat.errors import InputError
 from barostat.guest.base import Insight
@@ -79,7 +79,6 @@ async def take_snapshot(
     host: HostSource,
     *,
     clock: Callable[[], float],
-    reservations: Sequence[Reservation] = (),
     paused: bool = False,
     insight: Insight | None = None,
 ) -> Snapshot:
@@ -90,7 +89,6 @@ async def take_snapshot(
         settings: what their operators want.
         host: the box.
         clock: monotonic seconds; the snapshot's moment is when the last guest has answered.
-        reservations: VMs that wait for their startup memory.
         paused: the operator holds every guest.
         insight: what is heard from inside guests; it is told who is there.
     """
@@ -120,7 +118,6 @@ async def take_snapshot(
         guests=tuple(sorted(guests, key=lambda guest: guest.name)),
         settings=known,
         settings_faults=faults,
-        reservations=tuple(reservations),
         paused=paused,
     )
 

@@ -11,9 +11,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+from barostat.core.observation import Reservation
 from barostat.core.policy import Policy
 from barostat.engine.loop import Balancer, Tick
 from barostat.engine.observe import FixedCapacity
+from barostat.engine.starting import Outcome
 from barostat.errors import first_fault
 from barostat.lab.report import Recorder, Report
 from barostat.lab.scenario import Scenario, ScenarioGuest
@@ -148,7 +150,10 @@ class _Run:
         await asyncio.sleep(guest.boot_at_s)
         startup = guest.settings.startup_bytes
         if self._moving:
-            fits = await self._balancer.admit(guest.name, startup, timeout_s=ADMISSION_S)
+            settings = guest.settings
+            asked = Reservation(guest=guest.name, size_bytes=startup, weight=settings.weight)
+            answer = await self._balancer.starting.admit(asked, timeout_s=ADMISSION_S)
+            fits = answer.outcome is Outcome.ADMITTED
         else:
             fits = self._recorder.promised_bytes + startup <= self._scenario.capacity_bytes
         if not fits:
@@ -157,7 +162,7 @@ class _Run:
         try:
             await self._boot(guest)
         except BaseException:
-            self._balancer.release(guest.name)
+            self._balancer.starting.release(guest.name)
             raise
 
     async def _play_steps(self) -> None:
