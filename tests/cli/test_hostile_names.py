@@ -54,6 +54,7 @@ def strange(tmp_path: Path) -> Iterator[Path]:
             other.__exit__(None, None, None)
 
 
+@pytest.mark.trust("input", "a VM's name would steer a terminal")
 @pytest.mark.parametrize("command", ["list", "plan", "explain", "show", "doctor"])
 def test_strange_names_are_shown_by_their_codes(
     barostat: Shell, strange: Path, command: str
@@ -69,6 +70,7 @@ def test_strange_names_are_shown_by_their_codes(
         assert not any(line.startswith("barostat: all is well") for line in run.err.splitlines())
 
 
+@pytest.mark.trust("input", "a VM's name would forge a line")
 def test_a_name_with_a_line_end_forges_no_line(barostat: Shell, strange: Path) -> None:
     run = barostat("list", "--qmp", strange)
 

@@ -99,6 +99,7 @@ async def test_nobody_is_woken_while_nothing_changes(world: World) -> None:
     assert not await world.hypervisor.changed("alpha", timeout_s=0.2)
 
 
+@pytest.mark.trust("unharmed", "a guest is asked for a size that its devices cannot have")
 @pytest.mark.parametrize(
     "wish",
     [
@@ -259,6 +260,7 @@ async def test_a_look_at_a_guest_that_stands_still_says_so(world: World) -> None
     assert paused.devices == before.devices
 
 
+@pytest.mark.trust("neighbours", "a guest does not answer")
 async def test_a_look_at_a_guest_that_hangs_is_an_error_in_time_and_delays_no_neighbour(
     world: World,
 ) -> None:
@@ -302,6 +304,7 @@ async def test_agents_are_found_in_guests_that_are_there_and_nowhere_else(world:
         assert name in str(socket)
 
 
+@pytest.mark.trust("doubt", "a guest is paused")
 async def test_a_paused_guest_is_seen_as_such_and_its_statistics_grow_old(world: World) -> None:
     before = (await world.look())["alpha"]
 
@@ -319,6 +322,7 @@ async def test_a_paused_guest_is_seen_as_such_and_its_statistics_grow_old(world:
     assert resumed.disturbed_at_s > before.disturbed_at_s
 
 
+@pytest.mark.trust("capacity", "a guest with a balloon is reset")
 async def test_a_reset_guest_holds_all_its_base_ram_until_its_driver_speaks(world: World) -> None:
     await world.ask("alpha", balloon(192 * MIB))
     await world.settled("alpha", lambda now: now.balloon_actual_bytes == 192 * MIB)
@@ -338,6 +342,7 @@ async def test_a_reset_guest_holds_all_its_base_ram_until_its_driver_speaks(worl
     assert again.balloon_target_bytes == 192 * MIB  # what was asked outlives the reset
 
 
+@pytest.mark.trust("capacity", "a guest with plugged memory is reset")
 async def test_a_reset_guest_has_nothing_plugged_until_its_driver_plugs_again(
     world: World,
 ) -> None:
@@ -355,6 +360,7 @@ async def test_a_reset_guest_has_nothing_plugged_until_its_driver_plugs_again(
     assert again.requested_bytes == 128 * MIB
 
 
+@pytest.mark.trust("neighbours", "a guest does not answer")
 async def test_a_guest_that_hangs_is_unreachable_and_does_not_delay_its_neighbour(
     world: World,
 ) -> None:
@@ -386,6 +392,7 @@ async def test_a_guest_that_hangs_is_unreachable_and_does_not_delay_its_neighbou
     assert back["alpha"].statistics is not None
 
 
+@pytest.mark.trust("neighbours", "QEMU is killed (SIGKILL)")
 async def test_a_guest_that_comes_is_seen_and_one_that_dies_disappears(world: World) -> None:
     await world.power_on("gamma")
     came = await world.until(lambda seen: "gamma" in seen)
@@ -404,6 +411,7 @@ async def test_a_guest_that_comes_is_seen_and_one_that_dies_disappears(world: Wo
         await world.hypervisor.devices("gamma")
 
 
+@pytest.mark.trust("ends", "an unplug is cancelled halfway")
 async def test_cancelling_stops_an_unplug_where_it_is(world: World) -> None:
     await world.ask("alpha", plug(512 * MIB))
     await world.settled("alpha", lambda now: now.plugged_bytes == 512 * MIB)
@@ -430,6 +438,7 @@ async def test_a_wish_that_came_true_may_be_said_again(world: World) -> None:
     assert sizes(await world.hypervisor.devices("alpha")) == (200 * MIB, 0)
 
 
+@pytest.mark.trust("restart", "Barostat closes its connections")
 async def test_closing_leaves_guests_what_they_have(world: World) -> None:
     await world.ask("alpha", balloon(180 * MIB))
     await world.ask("beta", plug(64 * MIB))

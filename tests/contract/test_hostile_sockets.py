@@ -86,6 +86,7 @@ async def fault_of(path: Path) -> UnreachableError:
     return fault
 
 
+@pytest.mark.trust("input", "what listens at a QMP socket speaks something else")
 @pytest.mark.parametrize(
     "words",
     [
@@ -110,6 +111,7 @@ async def test_what_does_not_speak_qmp_is_told_to_be_no_qmp(tmp_path: Path, word
     assert "is not QMP" in fault.message
 
 
+@pytest.mark.trust("input", "what listens at a QMP socket hangs up")
 @pytest.mark.parametrize("words", [b"", GREETING[:20], GREETING])
 async def test_what_hangs_up_before_it_has_greeted_is_told_to(tmp_path: Path, words: bytes) -> None:
     path = tmp_path / "web.qmp"
@@ -119,6 +121,7 @@ async def test_what_hangs_up_before_it_has_greeted_is_told_to(tmp_path: Path, wo
     assert "is not QMP" in fault.message
 
 
+@pytest.mark.trust("input", "what listens at a QMP socket stays silent")
 @pytest.mark.parametrize("words", [b"", GREETING[:20], GREETING])
 async def test_what_stays_silent_is_told_to_be_busy_or_hung(tmp_path: Path, words: bytes) -> None:
     path = tmp_path / "web.qmp"
@@ -129,6 +132,7 @@ async def test_what_stays_silent_is_told_to_be_busy_or_hung(tmp_path: Path, word
     assert "serves one client" in fault.hint
 
 
+@pytest.mark.trust("input", "a QMP socket takes no more connections")
 async def test_a_socket_whose_backlog_is_full_is_told_to_be_busy(tmp_path: Path) -> None:
     path = tmp_path / "web.qmp"
     with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as other:
@@ -141,6 +145,7 @@ async def test_a_socket_whose_backlog_is_full_is_told_to_be_busy(tmp_path: Path)
     assert "serves one client" in fault.hint
 
 
+@pytest.mark.trust("input", "what speaks QMP is no VM")
 @pytest.mark.parametrize(
     "reply",
     [
@@ -160,6 +165,7 @@ async def test_what_speaks_qmp_but_is_no_vm_is_told_so(tmp_path: Path, reply: by
     assert "QEMU" in fault.message + fault.hint
 
 
+@pytest.mark.trust("input", "what speaks QMP breaks off")
 @pytest.mark.parametrize("reply", [b"garbage\n", b'{"error": {"class": "X", "desc": "y"}}\n'])
 async def test_what_breaks_off_while_it_is_looked_over_is_no_guest(
     tmp_path: Path, reply: bytes
@@ -205,6 +211,7 @@ async def test_a_fault_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert "-qmp unix:" in told[0]
 
 
+@pytest.mark.trust("neighbours", "what listens at a QMP socket stays silent")
 async def test_a_socket_that_failed_delays_no_later_look(tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
     hypervisor = QmpHypervisor(directory=tmp_path)
@@ -254,6 +261,7 @@ async def test_a_named_socket_that_is_not_there_is_a_fault_that_says_so(tmp_path
     await hypervisor.close()
 
 
+@pytest.mark.trust("input", "a path is too long for a socket")
 async def test_a_path_too_long_for_a_socket_is_a_fault_that_says_so(tmp_path: Path) -> None:
     hypervisor = QmpHypervisor(sockets={"web": tmp_path / ("x" * 200)})
 

@@ -105,6 +105,7 @@ async def timed(awaited: Awaitable[object]) -> float:
     return time.monotonic() - began_s
 
 
+@pytest.mark.trust("doubt", "libvirtd is killed and comes back")
 async def test_libvirtd_dies_and_nothing_is_lost_and_all_is_back_within_seconds_of_its_return(
     hypervisor: LibvirtHypervisor, libvirtd: PrivateLibvirtd
 ) -> None:
@@ -139,6 +140,7 @@ async def test_libvirtd_dies_and_nothing_is_lost_and_all_is_back_within_seconds_
     assert not hypervisor.faults
 
 
+@pytest.mark.trust("restart", "libvirtd is not there yet")
 async def test_a_hypervisor_that_is_opened_before_libvirtd_finds_guests_when_it_comes(
     libvirtd: PrivateLibvirtd,
 ) -> None:
@@ -158,6 +160,7 @@ async def test_a_hypervisor_that_is_opened_before_libvirtd_finds_guests_when_it_
     assert all(guest.devices.boot_bytes == BOOT_BYTES for guest in found.values())
 
 
+@pytest.mark.trust("neighbours", "two QEMUs are stopped at once (SIGSTOP)")
 async def test_two_guests_that_hang_leave_the_third_seen_and_moved_every_second(
     hypervisor: LibvirtHypervisor, lab: Lab
 ) -> None:
@@ -194,6 +197,7 @@ async def test_two_guests_that_hang_leave_the_third_seen_and_moved_every_second(
     assert not hypervisor.faults
 
 
+@pytest.mark.trust("neighbours", "another program waits for a QEMU that is stopped")
 async def test_a_guest_whose_hang_another_program_found_first_is_unreachable_too(
     hypervisor: LibvirtHypervisor, lab: Lab, libvirtd: PrivateLibvirtd
 ) -> None:
@@ -211,6 +215,7 @@ async def test_a_guest_whose_hang_another_program_found_first_is_unreachable_too
     assert seen["beta"].run_state is RunState.RUNNING
 
 
+@pytest.mark.trust("doubt", "somebody switches a balloon's statistics off")
 async def test_statistics_that_nobody_asked_for_are_switched_on(
     hypervisor: LibvirtHypervisor, libvirtd: PrivateLibvirtd
 ) -> None:
@@ -250,6 +255,7 @@ async def test_settings_are_written_for_now_and_for_the_next_start_and_read_by_o
     assert hypervisor.settings_of((await look(hypervisor))["alpha"]) is None
 
 
+@pytest.mark.trust("input", "an edit breaks the settings in a domain's metadata")
 async def test_an_edit_by_virsh_is_noticed_at_the_next_look_and_a_broken_one_is_explained(
     hypervisor: LibvirtHypervisor, libvirtd: PrivateLibvirtd
 ) -> None:
@@ -302,6 +308,7 @@ async def test_a_domain_that_is_off_is_named_defined_and_given_settings(
         await hypervisor.domain_xml("nobody")
 
 
+@pytest.mark.trust("doubt", "a guest is dumped to a file")
 async def test_a_guest_that_is_dumped_is_held_and_disturbed_afterwards(
     hypervisor: LibvirtHypervisor, lab: Lab, libvirtd: PrivateLibvirtd
 ) -> None:
@@ -323,6 +330,7 @@ async def test_a_guest_that_is_dumped_is_held_and_disturbed_afterwards(
     assert after.disturbed_at_s > before.disturbed_at_s
 
 
+@pytest.mark.trust("restart", "a guest is saved to a file and restored")
 async def test_settings_travel_with_a_transient_domain_that_is_saved_and_restored(
     hypervisor: LibvirtHypervisor, lab: Lab, libvirtd: PrivateLibvirtd
 ) -> None:

@@ -38,6 +38,7 @@ def grows(daemon: Running) -> int:
     return sum("web: grow from" in line["event"] for line in daemon.log())
 
 
+@pytest.mark.trust("restart", "the daemon is killed in the middle of moves (SIGKILL)")
 async def test_after_a_kill_in_the_middle_of_a_move_the_ledger_is_qemus_own(
     tmp_path: Path,
 ) -> None:

@@ -12,11 +12,14 @@ import os
 import random
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 from barostat.units import MIB
+
+Note = Callable[[str, object], None]
+"""Of pytest's `record_property`: `make trust` counts the cases that are noted so."""
 
 FUZZ_S: Final = 4.0
 LONGER: Final = float(os.environ.get("BAROSTAT_FUZZ", "1"))
@@ -25,13 +28,14 @@ KEPT_BYTES: Final = 4 * MIB
 """What may be kept of all that came in: caches of the standard library, the table of its words."""
 
 
-def cases(*, least: int = 100, seconds: float = FUZZ_S) -> Iterator[random.Random]:
-    """Give a source of chance for each case, for so long, and for at least so many."""
+def cases(note: Note, *, least: int = 100, seconds: float = FUZZ_S) -> Iterator[random.Random]:
+    """Give a source of chance for each case, for so long, and for at least so many; note them."""
     seed, end_s = random.randrange(2**32), time.monotonic() + seconds * LONGER
     number = 0
     while number < least or time.monotonic() < end_s:
         yield random.Random(f"{seed} {number}")
         number += 1
+    note("cases", number)
 
 
 @contextmanager

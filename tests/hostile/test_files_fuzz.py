@@ -11,7 +11,7 @@ from typing import Final
 from xml.etree import ElementTree as ET
 
 import pytest
-from tests.hostile.bounds import bounded, cases
+from tests.hostile.bounds import Note, bounded, cases
 from tests.hostile.mutations import garbled
 
 from barostat.config.layers import load
@@ -87,8 +87,9 @@ TOML_TOKENS: Final = (
 )
 
 
+@pytest.mark.trust("input", "domain XML or a domain's metadata is garbled")
 @pytest.mark.parametrize("read", ["memory", "prepare", "settings"])
-def test_garbled_xml_is_values_or_an_error_in_words(read: str) -> None:
+def test_garbled_xml_is_values_or_an_error_in_words(read: str, record_property: Note) -> None:
     def one(chance: Random) -> None:
         right = METADATA if read == "settings" else DOMAIN
         text = garbled(right, chance, tokens=XML_TOKENS).decode(errors="surrogateescape")
@@ -106,10 +107,11 @@ def test_garbled_xml_is_values_or_an_error_in_words(read: str) -> None:
 
     one(Random(0))
     with bounded(within_s=10_000, kept_bytes=4 * MIB):
-        for chance in cases():
+        for chance in cases(record_property):
             one(chance)
 
 
+@pytest.mark.trust("input", "XML has entities that expand without end")
 def test_entities_expand_to_nothing_because_a_document_type_is_refused() -> None:
     bomb = "<!DOCTYPE lol [<!ENTITY a 'lol'>" + "".join(
         f"<!ENTITY {name} '{f'&{inner};' * 10}'>" for inner, name in pairwise("abcdefghi")
@@ -125,6 +127,7 @@ def test_entities_expand_to_nothing_because_a_document_type_is_refused() -> None
             read()
 
 
+@pytest.mark.trust("input", "XML has ever new namespaces")
 def test_namespaces_of_live_xml_are_not_remembered() -> None:
     namespaces = dict(ET._namespace_map)  # type: ignore[attr-defined]
 
@@ -135,8 +138,11 @@ def test_namespaces_of_live_xml_are_not_remembered() -> None:
     assert ET._namespace_map == namespaces  # type: ignore[attr-defined]
 
 
+@pytest.mark.trust("input", "settings, configuration or a scenario in TOML are garbled")
 @pytest.mark.parametrize("what", ["settings", "configuration", "scenario"])
-def test_garbled_toml_is_values_or_an_error_in_words(tmp_path: Path, what: str) -> None:
+def test_garbled_toml_is_values_or_an_error_in_words(
+    tmp_path: Path, what: str, record_property: Note
+) -> None:
     path = tmp_path / "some.toml"
     scenario = (ROOT / "examples/three-guests.toml").read_bytes()
     right = {"settings": SETTINGS, "configuration": CONFIG, "scenario": scenario}[what]
@@ -156,13 +162,14 @@ def test_garbled_toml_is_values_or_an_error_in_words(tmp_path: Path, what: str) 
 
     one(Random(0))
     with bounded(within_s=10_000, kept_bytes=4 * MIB):
-        for chance in cases():
+        for chance in cases(record_property):
             one(chance)
 
 
-def test_garbled_variables_are_a_configuration_or_an_error_in_words() -> None:
+@pytest.mark.trust("input", "environment variables are garbled")
+def test_garbled_variables_are_a_configuration_or_an_error_in_words(record_property: Note) -> None:
     names = ("HOST__RESERVE", "POLICY__TICK_S", "LOG__LEVEL", "SERVICE__LISTEN", "POLICY__MODE")
-    for chance in cases(seconds=2):
+    for chance in cases(record_property, seconds=2):
         text = garbled(b"1.0", chance, tokens=TOML_TOKENS).decode(errors="surrogateescape")
         name = garbled(chance.choice(names).encode(), chance) if chance.random() < 0.2 else None
         given = chance.choice(names) if name is None else name.decode(errors="surrogateescape")
@@ -170,6 +177,7 @@ def test_garbled_variables_are_a_configuration_or_an_error_in_words() -> None:
             load(Path("/dev/null"), environment={f"BAROSTAT_{given}": text.replace("\0", "")})
 
 
+@pytest.mark.trust("input", "a TOML file is made to keep its reader busy")
 @pytest.mark.parametrize(
     "text",
     [

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.hostile.bounds import bounded, cases
+from tests.hostile.bounds import Note, bounded, cases
 from tests.hostile.mutations import mutated
 from tests.unit.builders import devices, guest
 from tests.unit.history_world import NOON_S, Watched, looked, recorded
@@ -68,7 +68,8 @@ def play(data: bytes) -> None:
             pass
 
 
-def test_a_reel_that_says_anything_is_scenes_or_an_error_in_words() -> None:
+@pytest.mark.trust("input", "a film of decisions is garbled")
+def test_a_reel_that_says_anything_is_scenes_or_an_error_in_words(record_property: Note) -> None:
     right = reel()
     parts = pictures(right)
 
@@ -87,10 +88,11 @@ def test_a_reel_that_says_anything_is_scenes_or_an_error_in_words() -> None:
 
     play(right)
     with bounded(within_s=10_000):
-        for chance in cases(least=300):
+        for chance in cases(record_property, least=300):
             one(chance)
 
 
+@pytest.mark.trust("input", "a small film unpacks to gigabytes")
 def test_a_small_reel_that_unpacks_to_gigabytes_costs_one_picture_at_most() -> None:
     stream = zlib.compressobj(9, wbits=RAW)
     bomb = stream.compress((MOST_BYTES + 1).to_bytes(LENGTH_BYTES, "big"))
@@ -144,8 +146,9 @@ def right(tmp_path: Path) -> bytes:
     return path.read_bytes()
 
 
+@pytest.mark.trust("input", "the history file is garbled, and read")
 def test_a_history_that_holds_anything_is_read_or_an_error_in_words(
-    tmp_path: Path, right: bytes
+    tmp_path: Path, right: bytes, record_property: Note
 ) -> None:
     path = tmp_path / "history.db"
 
@@ -161,12 +164,13 @@ def test_a_history_that_holds_anything_is_read_or_an_error_in_words(
     path.write_bytes(right)
     ask_all()
     with bounded(within_s=10_000):
-        for chance in cases(seconds=6):
+        for chance in cases(record_property, seconds=6):
             one(chance)
 
 
+@pytest.mark.trust("input", "the history file is garbled, and written to")
 def test_a_history_that_holds_anything_is_written_to_or_a_fault_that_the_writer_knows(
-    tmp_path: Path, right: bytes
+    tmp_path: Path, right: bytes, record_property: Note
 ) -> None:
     path = tmp_path / "history.db"
     ticks = list(Watched().look_often(3))
@@ -183,5 +187,5 @@ def test_a_history_that_holds_anything_is_written_to_or_a_fault_that_the_writer_
 
     one(random.Random(0))
     with bounded(within_s=10_000):
-        for chance in cases(seconds=6):
+        for chance in cases(record_property, seconds=6):
             one(chance)

@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from tests.hostile.bounds import bounded, cases
+from tests.hostile.bounds import Note, bounded, cases
 from tests.hostile.mutations import garbled
 from tests.unit.builders import guest
 from tests.unit.host_folder import HostFolder
@@ -101,26 +101,30 @@ def mended(spoiled: Sequence[tuple[Path, bytes]]) -> None:
         file.write_bytes(data)
 
 
-def test_whatever_the_kernels_files_hold_reading_them_breaks_nothing(folder: Path) -> None:
+@pytest.mark.trust("input", "the kernel's files are missing, cut or garbled")
+def test_whatever_the_kernels_files_hold_reading_them_breaks_nothing(
+    folder: Path, record_property: Note
+) -> None:
     files = [(file, file.read_bytes()) for file in sorted(folder.rglob("*")) if file.is_file()]
     read_all(Tree(folder))
 
     with bounded(within_s=10_000, peak_bytes=64 * 2**20):
-        for chance in cases(seconds=6):
+        for chance in cases(record_property, seconds=6):
             spoiled = spoil(files, chance)
             read_all(Tree(folder))
             mended(spoiled)
 
 
+@pytest.mark.trust("doubt", "the kernel's files are missing, cut or garbled")
 async def test_a_host_that_says_nonsense_is_as_it_was_seen_last_or_grants_nobody(
-    folder: Path,
+    folder: Path, record_property: Note
 ) -> None:
     files = [(file, file.read_bytes()) for file in sorted(folder.rglob("*")) if file.is_file()]
     guests = (guest("web"),)
     host = Host(root=folder)
     await host.observe(guests)
 
-    for chance in cases(seconds=4):
+    for chance in cases(record_property, seconds=4):
         spoiled = spoil(files, chance)
         seen = await host.observe(guests)
         mended(spoiled)

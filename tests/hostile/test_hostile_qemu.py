@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from tests.unit.builders import Host, devices, guest, settings
 
 from barostat.core.moves import MoveKind
@@ -40,6 +41,7 @@ def small_host(**others: object) -> Host:
     return host
 
 
+@pytest.mark.trust("minimum", "a QEMU claims to be larger than the host")
 def test_a_qemu_that_claims_to_be_larger_than_the_host_takes_nobody_below_the_minimum() -> None:
     """It is not prevented that it takes them there: SECURITY.md says so."""
     world = replace(
@@ -54,6 +56,7 @@ def test_a_qemu_that_claims_to_be_larger_than_the_host_takes_nobody_below_the_mi
     assert sizes == {"db": MINIMUM, "web": MINIMUM}
 
 
+@pytest.mark.trust("minimum", "a tenant writes greedy settings for its own VM")
 def test_who_may_write_one_vms_settings_takes_others_no_lower_than_their_minimums() -> None:
     greedy = settings(2048, 2048, startup=2048, weight=10_000, buffer=2000)
     host = small_host(mine=greedy)

@@ -11,6 +11,7 @@ from barostat.config.settings_file import SettingsFile, SettingsFolder
 from barostat.errors import InputError
 
 
+@pytest.mark.trust("input", "a VM's name leads out of its folder")
 @pytest.mark.parametrize("name", ["../web", "/etc/passwd", "a/b", ".hidden", "..", "a\0b"])
 async def test_a_name_leads_to_no_file_outside_its_folder(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "vms"
@@ -28,6 +29,7 @@ async def test_a_name_leads_to_no_file_outside_its_folder(tmp_path: Path, name: 
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.trust("input", "two VMs' names only look alike")
 def test_names_that_only_look_alike_are_two_vms(tmp_path: Path) -> None:
     (tmp_path / "web.toml").write_text("weight = 9\n")
     settings = SettingsFolder(tmp_path)

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.hostile.bounds import bounded, cases, nothing_left
+from tests.hostile.bounds import Note, bounded, cases, nothing_left
 from tests.hostile.mutations import garbled, mutated
 from tests.hostile.played_qmp import Message, PlayedQmp, Spoil, as_it_is
 
@@ -123,18 +123,21 @@ async def one_case(folder: Path, hostile: PlayedQmp, chance: random.Random) -> N
         await hypervisor.close()
 
 
+@pytest.mark.trust("input", "a QEMU says anything at all at its socket")
+@pytest.mark.trust("neighbours", "a QEMU says anything at all at its socket")
 async def test_whatever_a_qemu_says_its_neighbour_is_seen_and_nothing_is_kept(
-    tmp_path: Path,
+    tmp_path: Path, record_property: Note
 ) -> None:
     honest, hostile = PlayedQmp(), PlayedQmp()
     async with honest.at(tmp_path / "honest.qmp"), hostile.at(tmp_path / "hostile.qmp"):
         await one_case(tmp_path, hostile, random.Random(0))
         async with nothing_left():
             with bounded(within_s=10_000, peak_bytes=32 * MIB, kept_bytes=4 * MIB):
-                for chance in cases(least=8, seconds=10):
+                for chance in cases(record_property, least=8, seconds=10):
                     await one_case(tmp_path, hostile, chance)
 
 
+@pytest.mark.trust("input", "a QEMU says sizes that cannot be")
 @pytest.mark.parametrize(
     ("command", "said"),
     [

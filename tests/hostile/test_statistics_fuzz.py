@@ -6,7 +6,8 @@ import random
 from dataclasses import replace
 from typing import Any
 
-from tests.hostile.bounds import bounded, cases
+import pytest
+from tests.hostile.bounds import Note, bounded, cases
 from tests.hostile.mutations import ANYTHING
 from tests.unit.builders import POLICY, guest, settings
 
@@ -61,10 +62,14 @@ def assert_possible(read: Statistics) -> None:
         assert 0 <= counter < 2**64 - 1
 
 
-def test_whatever_a_driver_says_is_figures_that_can_be_true_or_nothing() -> None:
+@pytest.mark.trust("input", "a balloon driver says anything at all")
+def test_whatever_a_driver_says_is_figures_that_can_be_true_or_nothing(
+    record_property: Note,
+) -> None:
     chance = random.Random(random.randrange(2**32))
     read_statistics(words(chance), limit_bytes=LIMIT_BYTES)
     believed = 0
+    record_property("cases", INPUTS)
 
     with bounded(within_s=60):
         for _ in range(INPUTS):
@@ -76,11 +81,13 @@ def test_whatever_a_driver_says_is_figures_that_can_be_true_or_nothing() -> None
     assert 0.01 < believed / INPUTS < 0.5
 
 
-def test_whatever_is_believed_can_be_decided_on_again_and_again() -> None:
+@pytest.mark.trust("capacity", "a balloon driver says anything at all")
+@pytest.mark.trust("minimum", "a balloon driver says anything at all")
+def test_whatever_is_believed_can_be_decided_on_again_and_again(record_property: Note) -> None:
     state = State()
     now_s, capacity = 1000.0, 4096 * MIB
 
-    for number, chance in enumerate(cases(least=500, seconds=3)):
+    for number, chance in enumerate(cases(record_property, least=500, seconds=3)):
         now_s += 1.0
         read = read_statistics(words(chance), limit_bytes=LIMIT_BYTES)
         liar = replace(

@@ -62,6 +62,8 @@ def check_promises(report: Report) -> None:
     assert report.summary.failed_moves == 0, report.outcomes
 
 
+@pytest.mark.trust("unharmed")
+@pytest.mark.trust("capacity")
 async def test_the_demo_shows_what_it_promises(kit: Kit) -> None:
     with resources.as_file(resources.files("barostat.lab") / "demo.toml") as path:
         played = read_scenario(Path(path))
@@ -133,6 +135,7 @@ async def test_demand_is_what_the_guest_holds_and_nothing_else(kit: Kit) -> None
         await hypervisor.close()
 
 
+@pytest.mark.trust("start", "a VM starts on a full host")
 async def test_a_later_guest_starts_when_its_memory_has_been_taken_from_others(kit: Kit) -> None:
     played = scenario(
         640, guest("old", startup=320), guest("idle", startup=320), guest("late", at=12)
@@ -162,6 +165,7 @@ async def test_without_barostat_a_guest_that_does_not_fit_does_not_start(kit: Ki
     assert report.moves == []
 
 
+@pytest.mark.trust("unharmed", "a guest without swap needs all that it has")
 async def test_a_guest_without_swap_that_needs_all_it_has_is_not_killed(kit: Kit) -> None:
     steps = (use(2, "busy", 300), use(14, "hungry", 500, hot=0.3))
     played = scenario(760, guest("busy", startup=400, swap=0), guest("hungry"), steps=steps)

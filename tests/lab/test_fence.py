@@ -170,6 +170,7 @@ def move(kind: MoveKind, from_bytes: int, to_bytes: int) -> Move:
     return Move(guest="web", kind=kind, from_bytes=from_bytes, to_bytes=to_bytes, reasons=())
 
 
+@pytest.mark.trust("unharmed")
 async def test_a_fence_follows_a_grow_and_a_shrink_and_is_lifted_at_the_end(kit: Kit) -> None:
     async with Lab([SPEC], kit=kit) as lab:
         guest = lab.guests["web"]
@@ -221,6 +222,8 @@ async def test_a_fence_follows_a_grow_and_a_shrink_and_is_lifted_at_the_end(kit:
     assert alive["running"] is True
 
 
+@pytest.mark.trust("confirmed", "a guest touches memory that it gave back")
+@pytest.mark.trust("liars", "a guest touches memory that it gave back")
 async def test_a_guest_that_touches_what_it_gave_back_is_named_and_nobody_gets_its_loot(
     kit: Kit,
 ) -> None:
@@ -310,6 +313,8 @@ async def test_what_a_guest_touches_is_seen_from_the_host(kit: Kit) -> None:
     assert seen[100] == pytest.approx(seen[0] + 300, abs=60)
 
 
+@pytest.mark.trust("neighbours", "a guest deflates its balloon by itself")
+@pytest.mark.trust("capacity", "a guest deflates its balloon by itself")
 async def test_a_guest_that_deflates_by_itself_is_named_and_its_neighbour_keeps_its_own(
     kit: Kit,
 ) -> None:

@@ -87,6 +87,7 @@ async def test_a_real_guest_says_what_its_kernel_says(guest: LabGuest) -> None:
     assert report.oom_kills == 0
 
 
+@pytest.mark.trust("unharmed", "the host leaves an agent's port and comes back")
 async def test_a_host_that_comes_back_is_heard_again_and_meanwhile_nothing_spins(
     guest: LabGuest,
 ) -> None:

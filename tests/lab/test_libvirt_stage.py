@@ -63,6 +63,7 @@ async def seen(
             await asyncio.sleep(1)
 
 
+@pytest.mark.trust("capacity")
 async def test_memory_moves_between_domains_and_their_settings_come_from_their_metadata() -> None:
     steps = (
         Step(at_s=4, guest="web", use_bytes=360 * MIB, hot=1.0, cache_bytes=None),

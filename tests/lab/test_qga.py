@@ -156,6 +156,7 @@ async def test_what_programs_are_promised_is_seen_to_rise(heard: Heard, guest: L
     assert risen.inside.at_s > before.at_s
 
 
+@pytest.mark.trust("unharmed")
 async def test_readings_leave_no_file_open_in_the_guest(heard: Heard, guest: LabGuest) -> None:
     await heard.until(by_qga)
     before = int(await output(guest, HANDLES))
@@ -168,6 +169,7 @@ async def test_readings_leave_no_file_open_in_the_guest(heard: Heard, guest: Lab
     assert after <= before + 1  # one may be open at this moment
 
 
+@pytest.mark.trust("neighbours", "qemu-guest-agent is stopped (SIGSTOP)")
 async def test_an_agent_that_hangs_costs_its_guest_its_depth_and_nobody_else_anything(
     heard: Heard, hypervisor: Hypervisor, guest: LabGuest
 ) -> None:
@@ -229,6 +231,7 @@ async def test_what_a_reading_costs(hypervisor: Hypervisor) -> None:
     assert took_ms < 1000
 
 
+@pytest.mark.trust("neighbours", "a guest is paused while its agent is asked")
 async def test_a_paused_guest_is_not_waited_for_longer_than_it_is_told(
     heard: Heard, hypervisor: Hypervisor, guest: LabGuest
 ) -> None:

@@ -97,6 +97,7 @@ def at_rest(said: Overview) -> bool:
     )
 
 
+@pytest.mark.trust("neighbours", "QEMU is stopped (SIGSTOP)")
 async def test_a_guest_whose_qemu_is_stopped_holds_up_nobody_and_comes_back() -> None:
     async with ground("web", "db", "hung", capacity_mib=800) as place:
         before = await place.daemon.overview()
@@ -123,6 +124,8 @@ async def test_a_guest_whose_qemu_is_stopped_holds_up_nobody_and_comes_back() ->
     assert guest_of(after, "hung").seen_age_s < SEEN_WITHIN_S
 
 
+@pytest.mark.trust("doubt", "libvirtd is killed and comes back")
+@pytest.mark.trust("unharmed", "libvirtd is killed and comes back")
 async def test_a_libvirtd_that_dies_and_returns_costs_nobody_any_memory() -> None:
     names = ("web", "db")
     async with ground(*names, capacity_mib=700) as place:
@@ -157,6 +160,9 @@ async def test_a_libvirtd_that_dies_and_returns_costs_nobody_any_memory() -> Non
             assert guest_of(now, name).promised_bytes == size.promised_bytes
 
 
+@pytest.mark.trust("restart", "the daemon is killed in the middle of moves (SIGKILL)")
+@pytest.mark.trust("capacity", "the daemon is killed in the middle of moves (SIGKILL)")
+@pytest.mark.trust("minimum", "the daemon is killed in the middle of moves (SIGKILL)")
 async def test_a_daemon_killed_in_the_middle_of_moves_finds_everything_as_it_is() -> None:
     chance = random.Random(20261123)
     names = ("web", "db")

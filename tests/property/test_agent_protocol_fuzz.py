@@ -39,6 +39,7 @@ VALID: Final = [
     )
 ]
 INPUTS_OF_A_KIND: Final = 20_000
+SESSIONS: Final = 200
 STRANGE: Final[list[Any]] = [
     None,
     True,
@@ -141,10 +142,12 @@ def heard(raw: bytes) -> Message | None:
     return message
 
 
+@pytest.mark.trust("input", "an agent's lines are garbled")
 @pytest.mark.parametrize("made", [any_bytes, mutated, retyped, nested, numbered])
 def test_no_line_makes_more_of_the_parser_than_it_may(
-    made: Callable[[random.Random], bytes],
+    made: Callable[[random.Random], bytes], record_property: Callable[[str, object], None]
 ) -> None:
+    record_property("cases", INPUTS_OF_A_KIND)
     rng = random.Random(made.__name__)
     kinds = {type(heard(made(rng))) for _ in range(INPUTS_OF_A_KIND)}
 
@@ -152,6 +155,7 @@ def test_no_line_makes_more_of_the_parser_than_it_may(
     assert kinds <= {type(None), Hello, Report, Done}
 
 
+@pytest.mark.trust("input", "an agent's lines are garbled")
 @given(st.binary(max_size=6000) | st.text(max_size=2000).map(lambda text: text.encode()))
 @settings(max_examples=1000, deadline=None)
 def test_any_bytes_are_parsed_or_refused(raw: bytes) -> None:
@@ -165,12 +169,14 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.trust("input", "an agent's lines are garbled")
 @given(st.dictionaries(st.sampled_from(sorted(json.loads(VALID[2]))), JSON, max_size=3))
 @settings(max_examples=200, deadline=None)
 def test_any_json_is_parsed_or_refused(words: dict[str, object]) -> None:
     heard(json.dumps(json.loads(VALID[2]) | words).encode("utf-8", "surrogatepass"))
 
 
+@pytest.mark.trust("input", "an agent's lines come in any pieces")
 @given(st.lists(st.binary(max_size=3000), max_size=20), st.integers(1, LINE_BYTES))
 @settings(max_examples=300, deadline=None)
 def test_lines_come_out_as_they_went_in_however_they_are_cut(said: list[bytes], piece: int) -> None:
@@ -187,12 +193,14 @@ def test_lines_come_out_as_they_went_in_however_they_are_cut(said: list[bytes], 
     assert out == expected
 
 
+@pytest.mark.trust("input", "an agent's lines are garbled")
 @pytest.mark.parametrize("made", [mutated, retyped])
 def test_no_sequence_of_lines_makes_a_session_hold_what_is_out_of_bounds(
-    made: Callable[[random.Random], bytes],
+    made: Callable[[random.Random], bytes], record_property: Callable[[str, object], None]
 ) -> None:
+    record_property("cases", SESSIONS)
     rng, now_s = random.Random(made.__name__), 0.0
-    for _ in range(200):
+    for _ in range(SESSIONS):
         talk = Conversation(SESSION, Conduct(now_s), began_s=now_s)
         talk.hear(VALID[0], now_s)
         for _ in range(50):
@@ -209,6 +217,7 @@ def test_no_sequence_of_lines_makes_a_session_hold_what_is_out_of_bounds(
                 assert after.seq == before.seq or isinstance(news, Report)
 
 
+@pytest.mark.trust("input", "an agent's lines are made to take long")
 def test_the_longest_lines_take_time_in_proportion_to_their_length() -> None:
     def worst_s(size: int) -> float:
         shapes = [

@@ -8,6 +8,7 @@ from fractions import Fraction
 from math import floor
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -121,6 +122,7 @@ def distance(one: Allocation, other: Allocation) -> int:
     return sum(abs(a - b) for a, b in pairs)
 
 
+@pytest.mark.trust("capacity")
 @many
 @given(instances())
 def test_sharing_is_feasible_and_its_books_balance(instance: Instance) -> None:
@@ -239,6 +241,7 @@ def test_nobody_loses_when_a_guest_leaves(instance: Instance) -> None:
         assert small <= large
 
 
+@pytest.mark.trust("rest")
 @many
 @given(instances(), st.data())
 def test_small_changes_of_demand_move_little(instance: Instance, data: st.DataObject) -> None:
@@ -320,6 +323,7 @@ def test_sizes_are_those_of_a_slow_search_for_the_level(instance: Instance) -> N
         assert small <= size <= large
 
 
+@pytest.mark.trust("liars", "a guest lies about its demand")
 @many
 @given(instances(modes=[Mode.SHARE]), st.data())
 def test_in_share_mode_a_guest_gains_nothing_by_lying_about_its_demand(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -430,3 +431,7 @@ Adversary.TestCase.settings = settings(
     max_examples=MACHINES, stateful_step_count=STEPS, deadline=None
 )
 test_whatever_happens_no_decision_hurts = Adversary.TestCase
+for _promise in ("capacity", "confirmed", "minimum", "ends", "doubt"):
+    test_whatever_happens_no_decision_hurts = pytest.mark.trust(
+        _promise, "anything happens to guests and their host, in any order"
+    )(test_whatever_happens_no_decision_hurts)

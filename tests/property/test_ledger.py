@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -15,6 +16,7 @@ sizes = st.integers(0, 1000)
 names = st.sampled_from(NAMES)
 
 
+@pytest.mark.trust("capacity")
 @given(
     capacity=st.integers(0, 3000),
     promised=st.dictionaries(names, sizes),
@@ -43,6 +45,7 @@ def test_grants_never_pass_the_capacity_and_never_take_away(
             assert in_hand <= leave, "it would have been covered"
 
 
+@pytest.mark.trust("capacity")
 @given(sizes, sizes, sizes)
 @settings(max_examples=200, deadline=None)
 def test_a_guest_holds_no_less_than_any_of_what_it_has_may_take_or_was_asked(
@@ -120,3 +123,7 @@ class Accounts(RuleBasedStateMachine):
 
 Accounts.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
 test_in_every_order_and_with_every_outcome_the_accounts_hold = Accounts.TestCase
+for _promise in ("capacity", "confirmed"):
+    test_in_every_order_and_with_every_outcome_the_accounts_hold = pytest.mark.trust(
+        _promise, "what was asked is done late, in part or not at all, in any order"
+    )(test_in_every_order_and_with_every_outcome_the_accounts_hold)

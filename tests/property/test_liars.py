@@ -201,6 +201,7 @@ def shares(tenants: Sequence[Tenant], capacity: int, *, endless: Sequence[str] =
     return [size / MIB for size in found.sizes_bytes]
 
 
+@pytest.mark.trust("liars", "a guest's balloon statistics lie")
 @many
 @given(companies(), lies())
 def test_in_share_mode_no_lie_ends_with_more_of_what_a_guest_needs_than_the_truth(
@@ -217,6 +218,8 @@ def test_in_share_mode_no_lie_ends_with_more_of_what_a_guest_needs_than_the_trut
     assert lied <= max(honest, right) + slack(liar)
 
 
+@pytest.mark.trust("liars", "a guest's balloon statistics lie")
+@pytest.mark.trust("neighbours", "a guest's balloon statistics lie")
 @many
 @given(companies(), lies())
 def test_in_share_mode_an_honest_guest_has_its_fair_share_whatever_another_says(
@@ -253,6 +256,7 @@ def equal_tenants(count: int) -> tuple[list[Tenant], int]:
     return tenants, count * 1024 * 60 // 100
 
 
+@pytest.mark.trust("liars", "a guest's balloon statistics lie")
 @pytest.mark.parametrize("count", [2, 4])
 def test_what_a_lie_gains_in_pressure_mode_and_not_in_share_mode(count: int) -> None:
     """As SECURITY.md says: up to its maximum in the one, nothing in the other."""
@@ -268,6 +272,7 @@ def test_what_a_lie_gains_in_pressure_mode_and_not_in_share_mode(count: int) -> 
     assert in_share <= fair + slack(tenants[0])
 
 
+@pytest.mark.trust("liars", "a guest claims memory that its QEMU does not have")
 @pytest.mark.parametrize("count", [2, 4])
 def test_what_the_host_sees_takes_that_gain_away(count: int) -> None:
     """It says that it uses what it does not: its QEMU's memory shows that."""

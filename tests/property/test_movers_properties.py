@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -204,6 +205,7 @@ def test_a_guest_comes_to_its_goal_from_any_unfinished_move(
     assert devices.assigned_bytes == promised
 
 
+@pytest.mark.trust("ends", "a move is cancelled halfway")
 @given(guests())
 def test_a_cancelled_move_leaves_every_byte_where_it_is(devices: Devices) -> None:
     asked = ask(devices, cancel_wishes(devices))
@@ -214,6 +216,7 @@ def test_a_cancelled_move_leaves_every_byte_where_it_is(devices: Devices) -> Non
     assert cancel_wishes(asked) == ()
 
 
+@pytest.mark.trust("unharmed", "an unplug is stuck and the balloon takes its part")
 @given(guests(), goals)
 def test_the_fallback_leaves_the_guest_half_of_its_base_ram(devices: Devices, goal: int) -> None:
     for wish in next_wishes(devices, goal, fallback=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.property.world import BLOCK_BYTES, KERNEL_BYTES, Guest
@@ -76,6 +77,7 @@ def decisions(
             guest.thrash()
 
 
+@pytest.mark.trust("rest")
 @given(peaceful(), st.sampled_from([0.3, 0.6, 1.0]))
 @settings(max_examples=WORLDS, deadline=None)
 def test_with_obedient_guests_and_constant_needs_the_moves_come_to_rest(

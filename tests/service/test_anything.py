@@ -137,16 +137,23 @@ def ask_everything(
     return answers
 
 
+@pytest.mark.trust(
+    "input", "the API is asked anything that its description allows, and what it does not"
+)
 @pytest.mark.parametrize("mode", list(GenerationMode))
 @pytest.mark.parametrize("role", [None, *ROLES])
 def test_whatever_is_asked_nothing_breaks_and_nobody_does_what_he_may_not(
-    played: Played, role: str | None, mode: GenerationMode
+    played: Played,
+    role: str | None,
+    mode: GenerationMode,
+    record_property: Callable[[str, object], None],
 ) -> None:
     before = played.state()
     played.late_s.clear()
 
     answers = ask_everything(played, role, mode)
 
+    record_property("cases", len(answers))
     assert len(answers) > len(NEEDED)
     for case, answer in answers:
         assert answer.status_code < 500, (case.as_curl_command(), answer.text)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from random import Random
 
 import pytest
-from tests.hostile.bounds import bounded, cases, nothing_left
+from tests.hostile.bounds import Note, bounded, cases, nothing_left
 from tests.hostile.mutations import garbled
 
 from barostat.service import bodies, peers
@@ -52,6 +52,7 @@ def short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "BODY_DEADLINE_S", 0.5)
 
 
+@pytest.mark.trust("input", "HTTP requests are malformed, too deep or too long")
 @pytest.mark.parametrize(
     ("words", "status"),
     [
@@ -110,7 +111,10 @@ async def test_what_is_no_good_request_is_refused_in_words(
     assert (daemon.balancer.paused, (daemon.folder / "web.toml").read_text()) == before
 
 
-async def test_garbled_requests_break_nothing_and_leave_nothing(daemon: Daemon) -> None:
+@pytest.mark.trust("input", "HTTP requests are garbled")
+async def test_garbled_requests_break_nothing_and_leave_nothing(
+    daemon: Daemon, record_property: Note
+) -> None:
     right = (patch(b'{"weight": 7000}'), HEALTH, get(b"/v1/guests?everyone=true"), get(b"/metrics"))
     tokens = (
         b"\r\n\r\n",
@@ -128,7 +132,7 @@ async def test_garbled_requests_break_nothing_and_leave_nothing(daemon: Daemon) 
         async with nothing_left():
             await one(Random(0))
             with bounded(within_s=10_000):
-                for chance in cases(least=10):
+                for chance in cases(record_property, least=10):
                     await daemon.look()
                     await asyncio.gather(*(one(Random(chance.random())) for _ in range(8)))
         assert (await said(daemon, HEALTH)).startswith(b"HTTP/1.1 200 ")
@@ -156,6 +160,7 @@ async def dripping(port: int, count: int) -> AsyncIterator[None]:
         await asyncio.wait({dripper})
 
 
+@pytest.mark.trust("input", "hundreds of clients never end their requests")
 async def test_hundreds_who_never_end_their_question_keep_nobody_on_the_host_waiting(
     daemon: Daemon,
 ) -> None:

@@ -97,6 +97,16 @@ async def attackers(folder: Path) -> AsyncIterator[None]:
         await process.wait()
 
 
+@pytest.mark.trust("neighbours", "agents attack all at once")
+@pytest.mark.trust("input", "an agent sends megabytes without a line end")
+@pytest.mark.trust("input", "an agent nests JSON deeply, or writes numbers of thousands of digits")
+@pytest.mark.trust("input", "an agent floods its port with lines")
+@pytest.mark.trust("input", "an agent claims sizes that cannot be")
+@pytest.mark.trust("input", "an agent says without end that its guest booted")
+@pytest.mark.trust("input", "an agent replays the reports of another session")
+@pytest.mark.trust("input", "an agent stops in the middle of a line")
+@pytest.mark.trust("input", "an agent says nothing, or hangs up at once")
+@pytest.mark.trust("input", "an agent sends a byte at a time")
 async def test_hostile_agents_cost_an_honest_one_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -183,6 +183,7 @@ def test_a_database_that_somebody_else_holds_delays_nobody_and_is_written_later(
     assert "fuser" in said
 
 
+@pytest.mark.trust("input", "the disk is full")
 @as_root
 def test_a_full_disk_is_told_once_and_written_again_when_there_is_room(
     disk: Path, caplog: pytest.LogCaptureFixture
@@ -211,6 +212,7 @@ def test_a_full_disk_is_told_once_and_written_again_when_there_is_room(
     assert "is written again" in caplog.text
 
 
+@pytest.mark.trust("input", "the disk turns read-only")
 @as_root
 def test_a_disk_that_turns_read_only_stops_nothing(
     disk: Path, caplog: pytest.LogCaptureFixture
@@ -248,6 +250,7 @@ def test_a_folder_that_cannot_be_made_is_told_and_waited_for(
     assert len(errors(caplog)) == 1
 
 
+@pytest.mark.trust("input", "the history file is damaged")
 def test_a_damaged_database_is_moved_aside_and_a_new_one_begun(
     recorder: Recorder, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

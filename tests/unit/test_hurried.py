@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from tests.unit.builders import Host, codes, devices, guest, of, settings
 
 from barostat.core.decide import Decision
@@ -46,6 +47,7 @@ def test_what_is_remembered_of_the_others_stays_as_it_was() -> None:
     assert decision.state.guests["second"].grown_at_s == 100
 
 
+@pytest.mark.trust("confirmed", "a guest cannot wait for its turn")
 def test_nothing_is_taken_from_anybody_out_of_turn() -> None:
     host = Host(2060)
     seen = guest("idle", used=100), guest("busy", used=950)
@@ -57,6 +59,7 @@ def test_nothing_is_taken_from_anybody_out_of_turn() -> None:
     assert "idle" not in moved(out_of_turn)
 
 
+@pytest.mark.trust("confirmed", "a guest cannot wait for its turn")
 def test_grants_out_of_turn_come_only_from_what_is_in_hand() -> None:
     decision = Host(2060).tick(guest("idle", used=100), guest("busy", used=950), hurried=["busy"])
 

@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -15,6 +17,9 @@ from tests.property.machine.quiet import Quiet
 
 PARTS = 4
 """So that several workers share the runs."""
+
+ANYTHING = "anything happens to guests and their host, in any order"
+Note = Callable[[str, object], None]
 
 MACHINES, STEPS = 1100, 110
 QUIET_MACHINES, QUIET_STEPS = 240, 30
@@ -32,11 +37,27 @@ def bounds(runs: int, steps: int) -> settings:
     )
 
 
+@pytest.mark.trust("capacity", ANYTHING)
+@pytest.mark.trust("confirmed", ANYTHING)
+@pytest.mark.trust("minimum", ANYTHING)
+@pytest.mark.trust("ends", ANYTHING)
+@pytest.mark.trust("doubt", ANYTHING)
+@pytest.mark.trust("restart", ANYTHING)
+@pytest.mark.trust("start", ANYTHING)
 @pytest.mark.parametrize("part", range(PARTS))
-def test_whatever_happens_nothing_is_promised_twice_and_nobody_is_hurt(part: int) -> None:
-    run_state_machine_as_test(Machine, settings=bounds(MACHINES, STEPS))
+def test_whatever_happens_nothing_is_promised_twice_and_nobody_is_hurt(
+    part: int, record_property: Note
+) -> None:
+    limits = bounds(MACHINES, STEPS)
+    run_state_machine_as_test(Machine, settings=limits)
+    record_property("cases", limits.max_examples * limits.stateful_step_count)
 
 
+@pytest.mark.trust("rest", ANYTHING)
 @pytest.mark.parametrize("part", range(PARTS))
-def test_whatever_happened_it_comes_to_rest_when_nothing_happens_any_more(part: int) -> None:
-    run_state_machine_as_test(Quiet, settings=bounds(QUIET_MACHINES, QUIET_STEPS))
+def test_whatever_happened_it_comes_to_rest_when_nothing_happens_any_more(
+    part: int, record_property: Note
+) -> None:
+    limits = bounds(QUIET_MACHINES, QUIET_STEPS)
+    run_state_machine_as_test(Quiet, settings=limits)
+    record_property("cases", limits.max_examples * limits.stateful_step_count)
