@@ -142,10 +142,10 @@ def _next(
     volumes = moved(
         previous, now, inside, used_bytes=used, elapsed_s=elapsed_s, minute_s=policy.minute_s
     )
-    returned, paged_out, refaulted, swapped_in, _ = volumes
+    returned, paged_out, refaulted, coming_ratio, *_ = volumes
     returning = 0
     if now.swap_out_bytes > now.swap_in_bytes:
-        returning = returning_bytes(now, returned, paged_out, arriving_bytes=swapped_in)
+        returning = returning_bytes(now, returned, paged_out, coming_ratio=coming_ratio)
     cached = min(now.disk_caches_bytes or 0, int(refaulted))
     demand, source = used + kernel + returning + cached, DemandSource.USED
     if inside is not None:
@@ -171,6 +171,7 @@ def _next(
         returned_bytes=returned,
         paged_out_bytes=paged_out,
         refaulted_bytes=refaulted,
+        coming_ratio=coming_ratio,
         distressed=_distressed(previous, now, sizes, volumes, policy),
         marks=marks,
         source=source,

@@ -35,6 +35,7 @@ class DemandState:
         rising_bytes_per_s: how fast demand grows now.
         growth_bytes_per_s: the fastest recent growth, falling with a half-life.
         returned_bytes, paged_out_bytes, refaulted_bytes: volumes of about the last minute.
+        coming_ratio: how much its pages come back: 1 while they do, less the longer they do not.
         distressed: it pages and has next to nothing available: more is needed than can be seen.
         marks: from where growth is measured; None: from this demand.
         source: what the demand is made of.
@@ -58,6 +59,7 @@ class DemandState:
     returned_bytes: float = 0.0
     paged_out_bytes: float = 0.0
     refaulted_bytes: float = 0.0
+    coming_ratio: float = 0.0
     distressed: bool = False
     marks: Marks | None = None
     source: DemandSource = DemandSource.USED

@@ -133,7 +133,7 @@ def hidden_bytes(sizes: Sizes, now: Statistics) -> int:
 
 
 def returning_bytes(
-    now: Statistics, returned: float, paged_out: float, *, arriving_bytes: int
+    now: Statistics, returned: float, paged_out: float, *, coming_ratio: float
 ) -> int:
     """Count swapped-out pages, of a guest that has any, that are or may turn out to be in use.
 
@@ -144,11 +144,10 @@ def returning_bytes(
         now: what the guest says.
         returned: what came back within about a minute, in bytes.
         paged_out: what left within about a minute and may still be wanted, in bytes.
-        arriving_bytes: what came back since the look before.
+        coming_ratio: how much pages come back: 1 while they do, and less the longer they do not.
     """
     outside = now.swap_out_bytes - now.swap_in_bytes
-    coming = arriving_bytes >= PAGING_SEEN_BYTES
-    wanted = returned + paged_out if coming else max(returned, paged_out)
+    wanted = max(returned, paged_out) + coming_ratio * min(returned, paged_out)
     return min(outside, int(wanted))
 
 

@@ -22,9 +22,9 @@ ROOM_HALF_LIFE_S: Final = 5.0
 """Pages that are in use come back within seconds once there is room: a guest's own swap was seen
 to read 36 MiB a second."""
 
-Volumes = tuple[float, float, float, int, int]
+Volumes = tuple[float, float, float, float, int, int]
 """What was swapped in, swapped out, and read back of the page cache, in about the last minute;
-and what was swapped in and out since the look before. Bytes."""
+how much pages come back (a share); and what was swapped in and out since the look before. Bytes."""
 
 
 def moved(
@@ -67,6 +67,7 @@ def moved(
         returned,
         paged_out,
         previous.refaulted_bytes * fade_ratio + read_back,
+        _coming_ratio(previous.coming_ratio, swapped_in, elapsed_s),
         swapped_in,
         swapped_out,
     )
@@ -81,6 +82,17 @@ def _still_wanted(volume: float, freed_bytes: int, room_bytes: int, left_ratio: 
     """
     left = max(0.0, volume - freed_bytes)
     return left - min(left, room_bytes) * (1 - left_ratio)
+
+
+def _coming_ratio(before: float, swapped_in: int, elapsed_s: float) -> float:
+    """Say how much a guest's pages come back: wholly while they do, and less and less after.
+
+    A guest that was given a little more reads nothing for a second. Were that to tell at once, what
+    it was given would be taken back, and given again.
+    """
+    if swapped_in >= PAGING_SEEN_BYTES:
+        return 1.0
+    return before * math.exp2(-elapsed_s / ROOM_HALF_LIFE_S)
 
 
 def _refaulted(last: Inside | None, found: int) -> int:
