@@ -35,6 +35,8 @@ def test_a_guest_without_a_balloon_has_no_driver_to_wait_for() -> None:
     [
         ("RESET", None, RunState.BOOTING, 5.0),
         ("STOP", None, RunState.PAUSED, 0.0),
+        ("SUSPEND", None, RunState.PAUSED, 0.0),
+        ("WAKEUP", None, RunState.RUNNING, 0.0),
         ("SHUTDOWN", {"guest": True, "reason": "guest-shutdown"}, RunState.PAUSED, 0.0),
         ("GUEST_PANICKED", {"action": "run"}, RunState.RUNNING, 5.0),
         ("RESUME", None, RunState.RUNNING, 0.0),
@@ -55,11 +57,12 @@ def test_an_event_changes_what_a_running_guest_does(
     assert (life.run_state, life.disturbed_s) == (state, disturbed_s)
 
 
-def test_a_resume_disturbs_a_guest_that_was_stopped() -> None:
+@pytest.mark.parametrize(("stops", "goes_on"), [("STOP", "RESUME"), ("SUSPEND", "WAKEUP")])
+def test_a_guest_that_stood_still_is_disturbed_as_it_goes_on(stops: str, goes_on: str) -> None:
     life = running()
-    life.hear("STOP", None, 2.0)
+    life.hear(stops, None, 2.0)
 
-    life.hear("RESUME", None, 3.0)
+    life.hear(goes_on, None, 3.0)
 
     assert (life.run_state, life.disturbed_s) == (RunState.RUNNING, 3.0)
 

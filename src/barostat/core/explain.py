@@ -79,7 +79,7 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.DISABLED: "Dynamic Memory is off for it",
     ReasonCode.HELD: "its operator has paused it: it keeps its size",
     ReasonCode.BOOTING: "its balloon driver has not spoken since it booted",
-    ReasonCode.PAUSED: "it is paused",
+    ReasonCode.PAUSED: "it is paused, suspended or crashed: its processors stand still",
     ReasonCode.MIGRATING: "it is being migrated or saved",
     ReasonCode.UNREACHABLE: "its hypervisor has not answered for {since_s}",
     ReasonCode.HUGEPAGES: "its memory is made of hugepages, and no balloon can free those",

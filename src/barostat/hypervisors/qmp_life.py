@@ -61,9 +61,11 @@ class Life:
                 self.disturbed_s = now_s
             case "STOP":
                 self._set_status("paused", now_s)
+            case "SUSPEND":
+                self._set_status("suspended", now_s)
             case "SHUTDOWN":
                 self._set_status("shutdown", now_s)
-            case "RESUME":
+            case "RESUME" | "WAKEUP":
                 self._set_status("running", now_s)
             case "GUEST_PANICKED":
                 self.disturbed_s = now_s
