@@ -1,4 +1,4 @@
-"""`barostat daemon` as a process of its own over the lab's libvirtd, and what virsh says of it."""
+"""`barostat daemon` as a process of its own over a lab's guests, and what virsh says of them."""
 
 from __future__ import annotations
 
@@ -28,14 +28,17 @@ CONFIG = """
 capacity = "{capacity_mib}MiB"
 
 [libvirt]
-uris = ["{uri}"]
+uris = {uris}
+
+[qmp]
+folders = {folders}
 
 [service]
 socket = "{socket}"
 group = ""
 
 [history]
-path = ""
+path = "{history}"
 
 [policy]
 settle_s = {settle_s}
@@ -48,13 +51,21 @@ format = "text"
 class RealDaemon:
     """A daemon that can be killed and started again; it ends with the tests in any case."""
 
-    def __init__(self, lab: Lab, *, capacity_mib: int, settle_s: float) -> None:
+    def __init__(
+        self, lab: Lab, *, capacity_mib: int, settle_s: float, history: Path | None = None
+    ) -> None:
+        bare = lab.libvirtd is None
         self._socket = lab.folder / "daemon" / "sock"
         self._config = lab.folder / "barostat.toml"
         self.log = lab.folder / "daemon.log"
         self._config.write_text(
             CONFIG.format(
-                capacity_mib=capacity_mib, settle_s=settle_s, uri=lab.uri, socket=self._socket
+                capacity_mib=capacity_mib,
+                settle_s=settle_s,
+                uris=[] if bare else [lab.uri],
+                folders=[str(lab.folder)] if bare else [],
+                socket=self._socket,
+                history=history or "",
             )
         )
         self._process: asyncio.subprocess.Process | None = None

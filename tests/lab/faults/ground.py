@@ -97,7 +97,7 @@ class Books:
         excused: who else than we took more than there is, or made a guest too small; blank while
             nobody did.
         breaches: what must not have happened.
-        passes: how many were looked at.
+        passes: how many had all guests' turn.
     """
 
     excused: str = ""
@@ -107,7 +107,7 @@ class Books:
 
     def on_tick(self, tick: Tick) -> None:
         """Enter one pass."""
-        self.passes += 1
+        self.passes += not tick.snapshot.hurried
         seen = {guest.name: guest for guest in tick.snapshot.guests}
         self._granted = {name: size for name, size in self._granted.items() if name in seen}
         for move in tick.decision.moves:
@@ -159,6 +159,12 @@ class Ground:
         self._newest = tick
         self._news.set()
         self._news = asyncio.Event()
+
+    @property
+    def newest(self) -> Tick:
+        """The newest pass."""
+        assert self._newest is not None
+        return self._newest
 
     async def until(
         self, fits: Callable[[Tick], object], what: str, *, timeout_s: float = PATIENCE_S
@@ -219,6 +225,11 @@ class Ground:
     async def hold(self, name: str, mib: int, *, hot: float = 1.0) -> None:
         """Tell a guest's workload to hold so much."""
         await self.lab.guests[name].hold(mib * MIB, hot=hot)
+
+    async def inside(self, name: str, command: str) -> None:
+        """Have a guest with a userland do something that it may not live to tell of."""
+        later = f"(sleep 0.2; {command}) > /dev/null 2>&1 &"
+        await self.lab.guests[name].run(["sh", "-c", later], timeout_s=PATIENCE_S)
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a guest's QEMU a signal."""
