@@ -123,6 +123,10 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.NOTHING_TO_SPARE: (
         "only {available_bytes} are available in it: nothing is taken in one step"
     ),
+    ReasonCode.REGAINED: (
+        "what others had of it ({regained_bytes}) it needed back; it pages no more for them "
+        "for {wait_s}"
+    ),
     ReasonCode.NO_SAFE_PAGING: (
         "it needs {demand_bytes} and its balloon does not give way before its kernel kills "
         "(deflate-on-oom is off), so it is not taken below that"

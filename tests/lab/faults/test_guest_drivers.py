@@ -1,4 +1,4 @@
-"""Real guests whose drivers come and go, or do not do their part: held, and their neighbours go on."""
+"""Real guests whose drivers come and go, and that sleep: held, and their neighbours go on."""
 
 from __future__ import annotations
 
