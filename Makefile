@@ -7,9 +7,11 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest
 SCENARIO := examples/three-guests.toml
 HYPERVISOR := qmp
+SOAK := 10m
+SOAK_RUNS := 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint lab bench docs web format clean
+.PHONY: help demo test check lint lab bench soak docs web format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +53,11 @@ lab: $(READY) ## boot a lab and leave it running, for playing (SCENARIO=file.tom
 
 bench: $(READY) ## measure and print; one of them with BENCH=name
 	@$(BIN)/python -m benchmarks $(BENCH)
+
+soak: $(READY) ## 8 real guests at work, and whatever may befall them, for SOAK=10m (ARGS=--seed N)
+	@# First the state machine: SOAK_RUNS runs of each of its tests.
+	BAROSTAT_SOAK_RUNS=$(SOAK_RUNS) $(PYTEST) -q -n 2 tests/property/machine --hypothesis-profile=soak --timeout=0
+	@$(BIN)/python -m tests.soak --for $(SOAK) $(ARGS)
 
 docs: $(READY) ## write the references in docs/ from the program, and check all pages
 	$(BIN)/python tools/reference.py
