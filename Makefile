@@ -11,7 +11,7 @@ SOAK := 10m
 SOAK_RUNS := 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint lab bench soak docs web format clean
+.PHONY: help demo test check lint lab bench trust soak docs web format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ lab: $(READY) ## boot a lab and leave it running, for playing (SCENARIO=file.tom
 
 bench: $(READY) ## measure and print; one of them with BENCH=name
 	@$(BIN)/python -m benchmarks $(BENCH)
+
+trust: $(LIBVIRT) ## run what shows that it can be trusted, and write docs/explanation/trust.md
+	@$(BIN)/python -m tools.trust $(ARGS)
 
 soak: $(READY) ## 8 real guests at work, and whatever may befall them, for SOAK=10m (ARGS=--seed N)
 	@# First the state machine: SOAK_RUNS runs of each of its tests.

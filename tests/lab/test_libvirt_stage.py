@@ -20,6 +20,7 @@ from barostat.core.settings import MemorySettings
 from barostat.hypervisors.base import BalloonWish, PlugWish
 from barostat.hypervisors.libvirt import LibvirtHypervisor
 from barostat.lab.fleet import Lab
+from barostat.lab.libvirtd import PrivateLibvirtd
 from barostat.lab.run import play
 from barostat.lab.scenario import Scenario, ScenarioGuest, Step
 from barostat.lab.stages import RealStage, StageKind, open_stage
@@ -115,7 +116,7 @@ async def test_virsh_and_barostat_say_the_same_of_a_domain() -> None:
         )
         pairs = (line.split() for line in (await libvirtd.virsh("dommemstat", "web")).splitlines())
         memory = {words[0]: int(words[1]) * KIB for words in pairs if words}
-        domain = ET.fromstring(await libvirtd.virsh("dumpxml", "web"))
+        domain = await told_of_the_balloon(libvirtd, found.devices.assigned_bytes)
         settings = await hypervisor.read("web")
         listed = Overview.model_validate_json(await barostat("list", lab.uri))
         shown = Details.model_validate_json(await barostat("show", lab.uri, "web"))
@@ -128,7 +129,6 @@ async def test_virsh_and_barostat_say_the_same_of_a_domain() -> None:
     assert found.devices.boot_bytes == kib(domain, "cpu/numa/cell", "memory")
     assert found.devices.plugged_bytes == kib(domain, "devices/memory/target/current")
     assert found.devices.requested_bytes == kib(domain, "devices/memory/target/requested")
-    assert found.devices.assigned_bytes == kib(domain, "currentMemory")
     assert found.devices.ceiling_bytes == kib(domain, "memory")
     assert settings == parse_settings(element, guest="web")
     assert settings is not None
@@ -151,6 +151,16 @@ async def test_virsh_and_barostat_say_the_same_of_a_domain() -> None:
         "enabled": True,
         "paused": False,
     }
+
+
+async def told_of_the_balloon(libvirtd: PrivateLibvirtd, assigned_bytes: int) -> ET.Element:
+    """Say how virsh has the domain, once libvirt knows its size: QEMU tells it a second late."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            domain = ET.fromstring(await libvirtd.virsh("dumpxml", "web"))
+            if kib(domain, "currentMemory") == assigned_bytes:
+                return domain
+            await asyncio.sleep(0.2)
 
 
 async def barostat(command: str, uri: str, *words: str) -> str:

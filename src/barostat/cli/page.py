@@ -70,7 +70,10 @@ class _Page:
         self._socket = folder / "barostat.sock"
         self._control = Control(balancer, stage.hypervisor, stage.settings)
         self._history = History(folder / "history.sqlite3")
-        self._stream, self._metrics = TickStream(self._control), Metrics()
+        self._stream = TickStream(self._control)
+        self._metrics = Metrics(
+            faults=lambda: self._control.faults, looks=lambda: balancer.lane.looks
+        )
         doorkeeper, audit = Doorkeeper(tokens), Audit(self._history)
         app = whole_app(
             self._control,
