@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from barostat.core.policy import Policy
+from barostat.core.squeezes import Squeeze
 
 __all__ = ["Trust", "Verdict", "WishState", "aim", "judge", "seen_since"]
 
@@ -70,6 +71,7 @@ class WishState:
         recalled_bytes: what it was granted before, and told to leave when it was not seen to have
             taken it; 0 once it was seen since.
         recalled_at_s: when that was.
+        squeeze: how it did when it was made to page for others, None if it never was.
     """
 
     goal_bytes: int
@@ -83,6 +85,7 @@ class WishState:
     ours: bool = False
     recalled_bytes: int = 0
     recalled_at_s: float = 0.0
+    squeeze: Squeeze | None = None
 
     @property
     def granted_bytes(self) -> int:
@@ -98,6 +101,7 @@ def aim(
     now_s: float,
     under_way: bool = False,
     by_balloon: bool = False,
+    squeeze: Squeeze | None = None,
 ) -> WishState:
     """Set a new goal.
 
@@ -109,6 +113,7 @@ def aim(
         under_way: the guest has not come to its last goal yet. A grow that only goes further than
             the one under way wins it no more patience.
         by_balloon: the balloon may take what an unplug did not give.
+        squeeze: how it did when it was made to page for others, with this.
     """
     extends = under_way and wish.from_bytes < wish.goal_bytes < goal_bytes
     further = wish.nearest_bytes + goal_bytes - wish.goal_bytes
@@ -125,6 +130,7 @@ def aim(
         ours=True,
         recalled_bytes=recalled,
         recalled_at_s=now_s,
+        squeeze=squeeze,
     )
 
 
@@ -189,6 +195,7 @@ def _moved(wish: WishState, distance: int, now_s: float) -> WishState:
         ours=wish.ours,
         recalled_bytes=wish.recalled_bytes,
         recalled_at_s=wish.recalled_at_s,
+        squeeze=wish.squeeze,
     )
 
 
@@ -207,6 +214,7 @@ def _reached(wish: WishState, distance: int) -> WishState:
         ours=wish.ours,
         recalled_bytes=wish.recalled_bytes,
         recalled_at_s=wish.recalled_at_s,
+        squeeze=wish.squeeze,
     )
 
 

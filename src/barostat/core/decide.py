@@ -25,6 +25,7 @@ from barostat.core.policy import DemandSource, Policy
 from barostat.core.pressure import Status, pressure_ratio, status_of
 from barostat.core.reasons import Reason, ReasonCode, because
 from barostat.core.settings import MemorySettings
+from barostat.core.squeezes import squeezed
 from barostat.core.targets import set_targets
 
 __all__ = ["Decision", "GuestDecision", "State", "decide", "unmoved"]
@@ -69,7 +70,7 @@ def decide(snapshot: Snapshot, state: State, policy: Policy) -> Decision:
     _leave_waiting(known, turn, ledger)
     guests = _decided(snapshot, known, ledger)
     after = {
-        name: _remember(item, item.move, now_s) if name in turn else item.before
+        name: _remember(item, item.move, now_s, policy) if name in turn else item.before
         for name, item in known.items()
     }
     before = {name: item.before for name, item in known.items()}
@@ -261,12 +262,20 @@ def _in_order(guests: Sequence[GuestDecision]) -> tuple[Move, ...]:
     return tuple(sorted(moves, key=lambda move: move.kind is MoveKind.GROW))
 
 
-def _remember(item: Assessment, move: Move | None, now_s: float) -> GuestState:
+def _remember(item: Assessment, move: Move | None, now_s: float, policy: Policy) -> GuestState:
     """Note what is asked of a guest now."""
     state = item.state
     if move is None or move.kind is MoveKind.NUDGE:
         return state
     under_way = item.line is not None and item.line.verdict in {Verdict.MOVING, Verdict.NUDGE}
+    squeeze = squeezed(
+        state.wish.squeeze,
+        from_bytes=move.from_bytes,
+        to_bytes=move.to_bytes,
+        demand_bytes=None if state.demand is None else state.demand.demand_bytes,
+        now_s=now_s,
+        policy=policy,
+    )
     wish = aim(
         state.wish,
         move.to_bytes,
@@ -274,6 +283,7 @@ def _remember(item: Assessment, move: Move | None, now_s: float) -> GuestState:
         now_s=now_s,
         under_way=under_way,
         by_balloon=move.by_balloon,
+        squeeze=squeeze,
     )
     match move.kind:
         case MoveKind.GROW:

@@ -65,6 +65,7 @@ def line_of(
         distressed=demand.distressed,
         harmed=stalls is not None and stalls.harmed,
         stall_ratio=0.0 if stalls is None else stalls.lately_ratio,
+        squeeze=wish.squeeze,
         trim_bytes=trim,
         source=demand.source,
         pressing=pressing,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from barostat.core.cooperation import Verdict
 from barostat.core.policy import DemandSource
 from barostat.core.reasons import Reason
+from barostat.core.squeezes import Squeeze
 
 __all__ = ["Line", "Move", "MoveKind"]
 
@@ -65,6 +66,7 @@ class Line:
         grown_at_s, shrunk_at_s: its last moves.
         credible_bytes: the most that it can need, by what the host sees; None where it cannot tell.
         harmed_at_s: when it last waited for memory for too long.
+        squeeze: how it did when it was made to page for others, None if it never was.
         trim_bytes: what it is trimmed to, below what it should have; None if it is not.
         source: what its demand is made of.
         reach_bytes: to what it can be grown at once; None if nobody knows.
@@ -103,6 +105,7 @@ class Line:
     harmed_at_s: float = float("-inf")
     harmed: bool = False
     stall_ratio: float = 0.0
+    squeeze: Squeeze | None = None
     trim_bytes: int | None = None
     source: DemandSource = DemandSource.USED
     credible_bytes: int | None = None

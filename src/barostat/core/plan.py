@@ -67,7 +67,13 @@ def plan(
         reason=_taken_for(growers, ledger, awaited_bytes=awaited_bytes, owed_bytes=owed_bytes),
         now_s=now_s,
         policy=policy,
+        sparing=not set_aside and all(_has_minimum(line) for line in growers),
     )
+
+
+def _has_minimum(line: Line) -> bool:
+    """Say whether a guest has what is its own: for one that has not, nobody is spared."""
+    return line.actual_bytes >= line.minimum_bytes
 
 
 def _recall(ledger: Ledger, *, granting: bool) -> ReasonCode | None:

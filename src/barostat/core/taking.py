@@ -24,6 +24,7 @@ def take(
     reason: Reason,
     now_s: float,
     policy: Policy,
+    sparing: bool = True,
 ) -> None:
     """Ask guests for what is missing, and all for a trickle.
 
@@ -35,6 +36,7 @@ def take(
         reason: who waits.
         now_s: the snapshot's clock.
         policy: pace.
+        sparing: those that needed back what was taken from them are left alone for a while.
     """
     missing = waited_for_bytes + pool_bytes
     above = []
@@ -44,8 +46,9 @@ def take(
         else:
             line.holds.append(_enough(line))
     for line in sorted(above, key=lambda line: _order(line, policy)):
+        rest = _rest(line, now_s) if sparing else None
         step, why = _step(
-            line, missing, pool_bytes=pool_bytes, reason=reason, now_s=now_s, policy=policy
+            line, missing, rest, pool_bytes=pool_bytes, reason=reason, now_s=now_s, policy=policy
         )
         if step < line.granularity_bytes:
             line.holds.append(why)
@@ -70,8 +73,24 @@ def _order(line: Line, policy: Policy) -> tuple[bool, float, str]:
     return (needed, -above / max(1, line.actual_bytes), line.guest)
 
 
+def _rest(line: Line, now_s: float) -> Reason | None:
+    """Say why a guest is not made to page for other guests now, if it is not."""
+    last = line.squeeze
+    if last is None or not last.spares(line.excess_bytes, now_s):
+        return None
+    wait_s = last.rest_until_s - now_s
+    return because(ReasonCode.REGAINED, regained_bytes=last.regained_bytes, wait_s=wait_s)
+
+
 def _step(
-    line: Line, missing: int, *, pool_bytes: int, reason: Reason, now_s: float, policy: Policy
+    line: Line,
+    missing: int,
+    rest: Reason | None,
+    *,
+    pool_bytes: int,
+    reason: Reason,
+    now_s: float,
+    policy: Policy,
 ) -> tuple[int, Reason]:
     """Say how much to ask of a guest now, and why, or why nothing."""
     idle = missing <= 0
@@ -85,7 +104,7 @@ def _step(
         return _trim(line, trim, policy)
     if idle:
         return _trickle(line, now_s, policy)
-    return _wanted(line, missing, pool_bytes, reason, policy)
+    return _wanted(line, missing, pool_bytes, rest=rest, reason=reason, policy=policy)
 
 
 def _too_large(line: Line) -> bool:
@@ -109,7 +128,13 @@ def _enough(line: Line) -> Reason:
 
 
 def _wanted(
-    line: Line, missing: int, pool_bytes: int, reason: Reason, policy: Policy
+    line: Line,
+    missing: int,
+    pool_bytes: int,
+    *,
+    rest: Reason | None,
+    reason: Reason,
+    policy: Policy,
 ) -> tuple[int, Reason]:
     """Say how much to ask of a guest while others wait: first what it can spare."""
     granularity = line.granularity_bytes
@@ -123,6 +148,12 @@ def _wanted(
     needed = _needed_by_others_bytes(line, missing - pool_bytes)
     if needed < granularity:
         return 0, _in_use(line)
+    return (0, rest) if rest else _of_its_need(line, needed, reason, policy)
+
+
+def _of_its_need(line: Line, needed: int, reason: Reason, policy: Policy) -> tuple[int, Reason]:
+    """Say how much to ask of what a guest needs itself: first what its kernel has at hand."""
+    granularity, spare = line.granularity_bytes, spare_bytes(line, policy)
     if spare >= granularity:
         return min(needed, spare, policy.step_high_bytes), reason
     if line.pageable_bytes < granularity:
