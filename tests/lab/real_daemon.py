@@ -97,6 +97,11 @@ class RealDaemon:
             self._process.terminate()
             await asyncio.wait_for(self._process.wait(), 10)
 
+    async def ended(self) -> int:
+        """Wait until it ends by itself, and say its exit code."""
+        assert self._process is not None
+        return await asyncio.wait_for(self._process.wait(), 10)
+
     async def overview(self) -> Overview:
         async with open_daemon(self._socket) as desk:
             return await desk.overview()
