@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -212,7 +212,7 @@ class Blind(SimulatedHypervisor):
 
     gone = ""
 
-    async def observe(self, *, now_s: float) -> list[GuestObservation]:
+    async def observe(self, *, now_s: float) -> Sequence[GuestObservation]:
         found = await super().observe(now_s=now_s)
         return [
             replace(guest, run_state=RunState.UNREACHABLE) if guest.name == self.gone else guest
@@ -237,7 +237,7 @@ async def test_a_vm_that_starts_anew_before_it_was_seen_to_end_may_start() -> No
 class Slow(SimulatedHypervisor):
     """Takes half a second to look at all."""
 
-    async def observe(self, *, now_s: float) -> list[GuestObservation]:
+    async def observe(self, *, now_s: float) -> Sequence[GuestObservation]:
         found = await super().observe(now_s=now_s)
         await asyncio.sleep(0.5)
         return found

@@ -18,7 +18,7 @@ from barostat.errors import (
     UnknownGuestError,
     UnreachableError,
 )
-from barostat.hypervisors.base import BalloonWish
+from barostat.hypervisors.base import BalloonWish, Startup
 from barostat.hypervisors.combined import Combined
 from barostat.hypervisors.member import LOOK_S, Member
 from barostat.hypervisors.simulated import SimulatedHypervisor
@@ -313,3 +313,21 @@ async def test_a_limit_goes_to_who_makes_the_guests_cgroup_and_to_nobody_else(
 
     assert (by_owner, by_nobody) == (True, False)
     assert asked == [("web", 700 * MIB, True)]
+
+
+async def test_what_a_vm_starts_with_is_asked_of_whoever_knows_it(tmp_path: Path) -> None:
+    async def startup(name: str) -> Startup:
+        if name != "web":
+            raise UnknownGuestError(f'no VM "{name}" is known')
+        return Startup(size_bytes=512 * MIB, weight=7)
+
+    hypervisor, settings = Moody(), SettingsFolder(tmp_path)
+    both = Combined(
+        [
+            Member(label="a/", hypervisor=hypervisor, settings=settings),
+            Member(label="b/", hypervisor=hypervisor, settings=settings, startup=startup),
+        ]
+    )
+
+    assert await both.startup("web") == Startup(size_bytes=512 * MIB, weight=7)
+    assert await both.startup("new") is None

@@ -6,9 +6,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from barostat.config.settings_xml import NAMESPACE
 from barostat.core.observation import PlugDevice
 from barostat.errors import RefusedError
-from barostat.hypervisors.libvirt_xml import plug_element, read_memory
+from barostat.hypervisors.base import Startup
+from barostat.hypervisors.libvirt_xml import plug_element, read_memory, read_startup
 from barostat.units import GIB, MIB
 
 PLUG = """
@@ -171,3 +173,32 @@ def test_an_update_differs_from_the_live_element_in_nothing_but_the_requested_si
 
     live = plugged("ua-b", 4 * 2**20, 2**20, 2**18)
     assert ET.canonicalize(element, strip_text=True) == ET.canonicalize(live, strip_text=True)
+
+
+def test_a_domain_starts_with_its_boot_ram_and_what_is_to_be_plugged_at_once() -> None:
+    xml = TWO_PLUGS.replace("<current unit", "<before unit").replace("</current>", "</before>")
+
+    assert read_startup(xml, guest="web") == Startup(size_bytes=GIB + GIB // 2, weight=5000)
+
+
+def test_a_domain_on_hugepages_starts_without_any_of_what_is_handed_out() -> None:
+    xml = domain().replace("<devices>", "<memoryBacking><hugepages/></memoryBacking><devices>")
+
+    assert read_startup(xml, guest="web").size_bytes == 0
+
+
+def test_a_domain_starts_with_the_weight_of_its_settings() -> None:
+    written = f"<b:memory xmlns:b=\"{NAMESPACE}\" weight=\"123\"/>"
+
+    assert read_startup(domain(metadata=written), guest="web").weight == 123
+
+
+@pytest.mark.trust("input", "the XML of a VM that starts is garbled")
+@pytest.mark.parametrize(
+    "xml", ["", "<domain", "<network/>", domain(memory_kib=1, devices=DIMM.format(model="nvdimm"))]
+)
+def test_a_start_with_xml_that_is_none_is_refused(xml: str) -> None:
+    with pytest.raises(RefusedError, match="cannot be understood") as caught:
+        read_startup(xml, guest="web")
+
+    assert "--size" in caught.value.hint

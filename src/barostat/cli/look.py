@@ -19,7 +19,7 @@ from barostat.cli.times import MOMENT, format_moment
 from barostat.doctor.depths import LOOKS, deeper
 from barostat.errors import NoDaemonError
 from barostat.service.desk import LATE_S
-from barostat.service.documents import Details, Explanation, Guest, Overview, Program
+from barostat.service.documents import Details, Explanation, Guest, Overview, Program, StartingVm
 from barostat.service.explaining import host_line, status_sentence
 from barostat.service.printable import printable
 from barostat.units import format_size
@@ -80,9 +80,17 @@ def _tell(overview: Overview) -> None:
 def _print_host(console: StdoutConsole, overview: Overview) -> None:
     lines = [("host", host_line(overview.host))]
     lines += [("ALARM", alarm.sentence) for alarm in overview.host.alarms]
+    lines += [("starts", _starts(found)) for found in overview.host.starting]
     if overview.powered_off:
         lines.append(("powered off", ", ".join(overview.powered_off)))
     console.print("", console.facts(lines), sep="\n")
+
+
+def _starts(found: StartingVm) -> str:
+    size, held = format_size(found.size_bytes), format_size(found.set_aside_bytes)
+    if found.set_aside_bytes >= found.size_bytes:
+        return f"{found.name} may: {held} are set aside for it"
+    return f"{found.name} waits for {size}, of which {held} are set aside for it"
 
 
 @click.command()

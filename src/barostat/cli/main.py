@@ -27,6 +27,7 @@ from barostat.errors import BarostatError, InputError
 __all__ = ["cli", "main"]
 
 _COMMANDS: Final = {
+    "admit": ("barostat.cli.admit", "Ask whether a VM may start, and set its memory aside."),
     "completion": (
         "barostat.cli.completion",
         "Print the script that has a shell complete words and VMs' names.",

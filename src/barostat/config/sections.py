@@ -27,6 +27,7 @@ __all__ = [
     "HISTORY",
     "SOCKET",
     "TOKENS",
+    "AdmissionSection",
     "AgentSection",
     "DaemonConfig",
     "DemandSection",
@@ -91,6 +92,17 @@ class AgentSection(FileModel):
     enabled: bool = True
     guest_agent: bool = True
     guest_agent_s: Annotated[float, Between(1, 3600, "s")] = 5.0
+
+
+class AdmissionSection(FileModel):
+    """VMs that ask whether they may start. A change applies to those that ask from then on.
+
+    Attributes:
+        reserve_s: how long memory is set aside for a VM that was told to start and is not seen to
+            run: libvirt starts a VM in a second, and restores one from a slow disk in a minute.
+    """
+
+    reserve_s: Annotated[float, Between(5, 3600, "s")] = 120.0
 
 
 class ServiceSection(FileModel):
@@ -166,6 +178,7 @@ class DaemonConfig(FileModel):
     libvirt: LibvirtSection = LibvirtSection()
     qmp: QmpSection = QmpSection()
     agent: AgentSection = AgentSection()
+    admission: AdmissionSection = AdmissionSection()
     service: ServiceSection = ServiceSection()
     history: HistorySection = HistorySection()
     log: LogSection = LogSection()

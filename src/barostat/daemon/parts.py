@@ -74,6 +74,7 @@ def _libvirt(section: LibvirtSection) -> Iterator[Member]:
             hypervisor=libvirt,
             settings=libvirt,
             powered_off=libvirt.powered_off,
+            startup=libvirt.startup,
             limiter=libvirt,
         )
 

@@ -95,6 +95,7 @@ class Daemon:
             pace=pace_of(config.lane),
             before_grow=self._fencing.before_grow,
         )
+        self._balancer.starting.reserve_s = config.admission.reserve_s
         self._control = Control(
             self._balancer,
             self._guests,
@@ -102,6 +103,7 @@ class Daemon:
             moving=not observe,
             pause_marker=beside(config.service.socket, "paused"),
             powered_off=self._guests.powered_off,
+            startup=self._guests.startup,
             cards=self._insight.card,
         )
         self._history = history_of(config.history)
@@ -228,6 +230,7 @@ class Daemon:
         """Work by another configuration from the next pass on, as far as that is possible."""
         self._balancer.policy = config.policy.policy(config.demand)
         self._balancer.lane.pace = pace_of(config.lane)
+        self._balancer.starting.reserve_s = config.admission.reserve_s
         self._host.policy = host_policy(config.host)
         self._fencing.policy = self._fence_policy(config)
         self._output.apply(config.log)

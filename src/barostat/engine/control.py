@@ -17,7 +17,7 @@ from typing import Final
 
 from barostat.config.settings_file import SettingsFile, SettingsPatch
 from barostat.config.settings_store import SettingsStore
-from barostat.core.observation import GuestObservation
+from barostat.core.observation import GuestObservation, Reservation
 from barostat.engine.loop import Balancer, Tick
 from barostat.engine.settings_change import (
     GuestSettings,
@@ -27,9 +27,16 @@ from barostat.engine.settings_change import (
     left_alone,
     stand,
 )
-from barostat.errors import HypervisorError, ServiceError, SettingsError, UnknownGuestError
+from barostat.engine.starting import Answer
+from barostat.errors import (
+    HypervisorError,
+    InputError,
+    ServiceError,
+    SettingsError,
+    UnknownGuestError,
+)
 from barostat.guest.base import Card
-from barostat.hypervisors.base import Hypervisor
+from barostat.hypervisors.base import Hypervisor, Startup
 
 __all__ = ["Control", "HostPause", "unknown_guest"]
 
@@ -49,6 +56,10 @@ async def _nobody() -> Sequence[str]:
     return ()
 
 
+async def _no_startup(_: str) -> Startup | None:
+    return None
+
+
 def _no_card(_: str) -> Card | None:
     return None
 
@@ -64,6 +75,7 @@ class Control:
         pause_marker: a file that stands while the host is paused, so that the pause outlives a
             restart; None forgets it.
         powered_off: names the VMs that are known and do not run.
+        startup: says what a VM takes at its next start, None where nobody knows.
         cards: says what is known of the program in a VM (`Insight.card`).
         clock: the balancer's monotonic seconds.
     """
@@ -77,11 +89,13 @@ class Control:
         moving: bool = True,
         pause_marker: Path | None = None,
         powered_off: Callable[[], Awaitable[Sequence[str]]] = _nobody,
+        startup: Callable[[str], Awaitable[Startup | None]] = _no_startup,
         cards: Callable[[str], Card | None] = _no_card,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.moving = moving
         self.powered_off = powered_off
+        self._startup = startup
         self.cards = cards
         self._balancer = balancer
         self._hypervisor = hypervisor
@@ -186,6 +200,50 @@ class Control:
                 await asyncio.to_thread(_mark, self._pause_marker, paused)
             self._balancer.paused = paused
             return HostPause(before=before, after=paused)
+
+    async def admit(
+        self, guest: str, *, size_bytes: int | None, weight: int | None, timeout_s: float
+    ) -> Answer:
+        """Wait until a VM may start, and set its startup aside for it.
+
+        Args:
+            guest: its name.
+            size_bytes: its startup; None: as its hypervisor knows it, or its settings say.
+            weight: its rank; None: as its settings say.
+            timeout_s: how long others may take to give what is missing.
+
+        Raises:
+            InputError: how much it takes is known nowhere.
+            ServiceError: nothing is set aside here, or nobody could look in time.
+            ConflictError, UnknownGuestError, HypervisorError: as they say.
+        """
+        if not self.moving:
+            raise ServiceError(
+                "this daemon only observes: it sets nothing aside, and refuses nobody",
+                hint="start it without --observe to have it answer",
+            )
+        if size_bytes is None or weight is None:
+            known = await self._known_startup(guest)
+            size_bytes = known.size_bytes if size_bytes is None else size_bytes
+            weight = known.weight if weight is None else weight
+        asked = Reservation(guest=guest, size_bytes=size_bytes, weight=weight)
+        return await self._balancer.starting.admit(asked, timeout_s=timeout_s)
+
+    def release(self, guest: str) -> int | None:
+        """Give up what is set aside for a VM: how many bytes; None if nothing was asked for it."""
+        return self._balancer.starting.release(guest)
+
+    async def _known_startup(self, guest: str) -> Startup:
+        found = await self._startup(guest)
+        if found is not None:
+            return found
+        written = await self._written(guest)
+        if written is None or written.startup is None:
+            raise InputError(
+                f'how much memory VM "{guest}" starts with is not known',
+                hint=f"say it: barostat admit {guest} --size 2GiB",
+            )
+        return Startup(size_bytes=written.startup, weight=written.weight)
 
     async def known(self) -> tuple[str, ...]:
         """Name every VM that is known, running or not."""

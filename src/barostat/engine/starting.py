@@ -24,7 +24,7 @@ RESERVE_S: Final = 120.0
 """libvirt starts a VM in a second, a restore from a slow disk takes a minute."""
 
 NO_ROOM_S: Final = 12.0
-"""A VM that has just booted gives nothing for 10 s (`Policy.settle_s`): so long hope is sensible."""
+"""A VM that has just booted gives nothing for 10 s (`Policy.settle_s`): so long there is hope."""
 
 SEEN_TO_RUN: Final = 2
 """The first look after a question may have begun before the VM ended that is now started anew."""

@@ -15,7 +15,7 @@ from typing import Protocol
 from barostat.core.observation import Devices, GuestObservation
 from barostat.errors import HypervisorError
 
-__all__ = ["BalloonWish", "Hypervisor", "PlugWish", "Wish"]
+__all__ = ["BalloonWish", "Hypervisor", "PlugWish", "Startup", "Wish"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,20 @@ class PlugWish:
 
 
 Wish = BalloonWish | PlugWish
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Startup:
+    """What a VM takes when it starts.
+
+    Attributes:
+        size_bytes: all of its boot RAM, until its balloon driver is there, and what is to be
+            plugged at once; 0 of one whose memory is made of hugepages, which are set apart.
+        weight: its settings'; the default without, or with such as cannot be used.
+    """
+
+    size_bytes: int
+    weight: int
 
 
 class Hypervisor(Protocol):

@@ -20,7 +20,7 @@ from barostat.config.settings_store import SettingsStore
 from barostat.core.observation import Devices, GuestObservation
 from barostat.core.settings import MemorySettings
 from barostat.errors import HypervisorError, SettingsError, UnknownGuestError
-from barostat.hypervisors.base import Wish
+from barostat.hypervisors.base import Startup, Wish
 from barostat.hypervisors.member import Member, Watch
 
 __all__ = ["Combined"]
@@ -167,6 +167,20 @@ class Combined:
         asked = [watch.member.powered_off for watch in self._watches if watch.member.powered_off]
         answers = await asyncio.gather(*(_named(ask) for ask in asked))
         return tuple(sorted({name for names in answers for name in names}))
+
+    async def startup(self, guest: str) -> Startup | None:
+        """Say what a VM takes at its next start; None if nobody who knows it can say.
+
+        Raises:
+            HypervisorError
+        """
+        for watch in self._watches:
+            if watch.member.startup is not None:
+                try:
+                    return await watch.member.startup(guest)
+                except UnknownGuestError:
+                    continue
+        return None
 
     def settings_of(self, guest: GuestObservation) -> MemorySettings | None:
         """Say what is set for a guest that was just seen, None if nothing is.

@@ -27,7 +27,7 @@ from barostat.errors import (
     UnknownGuestError,
     UnreachableError,
 )
-from barostat.hypervisors.base import BalloonWish, Wish
+from barostat.hypervisors.base import BalloonWish, Startup, Wish
 from barostat.hypervisors.guest_agent import no_agent, silent_agent
 from barostat.hypervisors.lanes import Lanes
 from barostat.hypervisors.libvirt_api import require_libvirt
@@ -46,6 +46,7 @@ from barostat.hypervisors.libvirt_orders import (
     versions,
     write_metadata,
 )
+from barostat.hypervisors.libvirt_xml import read_startup
 
 __all__ = ["LibvirtHypervisor"]
 
@@ -54,6 +55,10 @@ LIST_DEADLINE_S: Final = 1.0
 
 LIST_LANE: Final = ""
 """No domain has this name."""
+
+UNLISTED_S: Final = 60.0
+"""libvirt holds a domain that it starts while it waits for the operator's hook, and lists nobody
+meanwhile. The hook may wait for memory of guests that are known: they are looked at, and moved."""
 
 LATE_AGENTS: Final = 3
 """Each agent that keeps libvirt waiting holds one of libvirtd's 20 workers, which others need."""
@@ -91,6 +96,7 @@ class LibvirtHypervisor:
         self._guests: dict[str, LibvirtGuest] = {}
         self._ahead_s: float | None = None
         self._was_down = False
+        self._listed_s = -math.inf
         self._late_agents: set[str] = set()
 
     @property
@@ -129,7 +135,9 @@ class LibvirtHypervisor:
             )
             raise type(fault)(fault.message, hint=fault.hint) from fault
         running = await self._list_running()
-        now_s = asyncio.get_running_loop().time()
+        if running is None:
+            return
+        now_s = self._listed_s = asyncio.get_running_loop().time()
         for name, listed in running.items():
             self._guest_like(name, listed, now_s).listed(listed, now_s=now_s)
         for name in [name for name in self._guests if name not in running]:
@@ -139,12 +147,16 @@ class LibvirtHypervisor:
             for guest in self._guests.values():
                 guest.doubt()
 
-    async def _list_running(self) -> Mapping[str, Listed]:
+    async def _list_running(self) -> Mapping[str, Listed] | None:
+        """Say who runs; None while it is late, and those who ran a moment ago are to be asked."""
         try:  # in a lane of its own: while one list hangs, no other is asked for
             return await self._lanes.call(
                 Line.list_running, lane=LIST_LANE, deadline_s=LIST_DEADLINE_S
             )
         except DeadlineError as error:
+            unlisted_s = asyncio.get_running_loop().time() - self._listed_s
+            if unlisted_s < UNLISTED_S and not self._was_down:
+                return None
             raise UnreachableError(
                 f"{self.uri} does not list its domains within {LIST_DEADLINE_S:g} s",
                 hint="libvirtd hangs, or the host is overloaded; it is asked again by itself",
@@ -353,6 +365,14 @@ class LibvirtHypervisor:
             UnknownGuestError, UnreachableError, DeadlineError, RefusedError.
         """
         return await self._call(name, partial(read_xml, name=name, inactive=inactive))
+
+    async def startup(self, name: str) -> Startup:
+        """Say what a domain takes at its next start.
+
+        Raises:
+            UnknownGuestError, UnreachableError, DeadlineError, RefusedError.
+        """
+        return read_startup(await self.domain_xml(name, inactive=True), guest=name)
 
     async def define(self, xml: str) -> None:
         """Define a domain, or define it anew for its next start.

@@ -148,8 +148,9 @@ class Line:
         """
         flags = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
         try:
-            records = self.connection.domainListGetStats(
-                self._running(names), libvirt.VIR_DOMAIN_STATS_BALLOON, flags
+            known = list(self._known(names))
+            records = known and self.connection.domainListGetStats(
+                known, libvirt.VIR_DOMAIN_STATS_BALLOON, flags
             )
         except libvirt.libvirtError as error:
             raise translate(self.uri, error) from error
@@ -162,11 +163,18 @@ class Line:
                 self.forget(name)
         return found
 
-    def _running(self, names: Sequence[str]) -> list[Any]:
-        if any(name not in self._domains for name in names):
-            running = self.connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
-            self._domains = {domain.name(): domain for domain in running}
-        return [self._domains[name] for name in names if name in self._domains]
+    def _known(self, names: Sequence[str]) -> Iterator[Any]:
+        """Find domains by their names, one by one: a list waits for those that are being started.
+
+        Raises:
+            libvirt.libvirtError
+        """
+        for name in names:
+            try:
+                yield self.domain(name)
+            except libvirt.libvirtError as error:
+                if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                    raise
 
     def exact(self, name: str, *, from_qemu: bool, job: bool, anew: bool = False) -> Exact:
         """Ask one domain.

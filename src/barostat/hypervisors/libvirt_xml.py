@@ -16,10 +16,12 @@ from xml.etree import ElementTree as ET
 from barostat.config.settings_file import SettingsFile
 from barostat.config.settings_xml import TAG, read_settings
 from barostat.core.observation import Devices, PlugDevice
+from barostat.core.settings import DEFAULT_WEIGHT
 from barostat.errors import InputError, RefusedError, SettingsError
+from barostat.hypervisors.base import Startup
 from barostat.hypervisors.domain_xml import parse_domain, set_size, size_bytes, whole_number
 
-__all__ = ["DomainMemory", "plug_element", "read_memory"]
+__all__ = ["DomainMemory", "plug_element", "read_memory", "read_startup"]
 
 PLUG: Final = "virtio-mem"
 AGENT_PORT: Final = "org.barostat.agent.0"
@@ -92,21 +94,13 @@ def read_memory(xml: str, *, guest: str) -> DomainMemory:
 
 def _read(root: ET.Element, guest: str) -> DomainMemory:
     plugs = tuple(sorted((_plug(device) for device in _plugs(root)), key=lambda plug: plug.name))
-    others_bytes = sum(
-        _size(device, "target/size")
-        for device in root.iterfind("devices/memory")
-        if device.get("model") != "dimm"
-    )
     balloon = root.find("devices/memballoon")
     has_balloon = balloon is not None and balloon.get("model") in BALLOONS
     stats = root.find("devices/memballoon/stats")
     settings, faults = _settings(root, guest)
     plugged_bytes = sum(plug.size_bytes for plug in plugs)
-    boot_bytes = _size(root, "memory") - others_bytes
-    if boot_bytes < 0:
-        raise InputError("its memory devices have more than all of its <memory>")
     return DomainMemory(
-        boot_bytes=boot_bytes,
+        boot_bytes=_boot_bytes(root),
         current_bytes=_size(root, "currentMemory") - plugged_bytes,
         has_balloon=has_balloon,
         deflate_on_oom=balloon is not None and balloon.get("autodeflate") == "on",
@@ -115,6 +109,40 @@ def _read(root: ET.Element, guest: str) -> DomainMemory:
         settings=settings,
         settings_faults=faults,
         agent=_agent(root),
+    )
+
+
+def _boot_bytes(root: ET.Element) -> int:
+    others_bytes = sum(
+        _size(device, "target/size")
+        for device in root.iterfind("devices/memory")
+        if device.get("model") != "dimm"
+    )
+    boot_bytes = _size(root, "memory") - others_bytes
+    if boot_bytes < 0:
+        raise InputError("its memory devices have more than all of its <memory>")
+    return boot_bytes
+
+
+def read_startup(xml: str, *, guest: str) -> Startup:
+    """Read what a domain takes when it starts, of its XML of any kind.
+
+    Raises:
+        RefusedError: it is not what libvirt writes.
+    """
+    try:
+        root = parse_domain(xml)
+        apart = root.find("memoryBacking/hugepages") is not None
+        plugged = sum(_size(device, "target/requested") for device in _plugs(root))
+        size_bytes = 0 if apart else _boot_bytes(root) + plugged
+    except InputError as error:
+        raise RefusedError(
+            f'the XML of VM "{guest}" cannot be understood: {error}',
+            hint="give what `virsh dumpxml` prints, or --size",
+        ) from error
+    settings, _ = _settings(root, guest)
+    return Startup(
+        size_bytes=size_bytes, weight=DEFAULT_WEIGHT if settings is None else settings.weight
     )
 
 

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 from barostat.config.settings_store import SettingsStore
 from barostat.core.observation import GuestObservation, RunState
 from barostat.errors import DeadlineError, HypervisorError
-from barostat.hypervisors.base import Hypervisor
+from barostat.hypervisors.base import Hypervisor, Startup
 
 __all__ = ["Member", "MemoryLimiter", "Watch"]
 
@@ -47,6 +47,7 @@ class Member:
         hypervisor: whose guests these are.
         settings: where their settings stand.
         powered_off: names those that are known and do not run; None where nobody can know.
+        startup: says what one takes at its next start; None where nobody can know.
         limiter: the hypervisor, where it makes its guests' cgroups; None where it does not.
     """
 
@@ -54,6 +55,7 @@ class Member:
     hypervisor: Hypervisor
     settings: SettingsStore
     powered_off: Callable[[], Awaitable[Sequence[str]]] | None = None
+    startup: Callable[[str], Awaitable[Startup]] | None = None
     limiter: MemoryLimiter | None = None
 
 

@@ -86,6 +86,8 @@ NEEDED: Final[Mapping[tuple[str, str], Role]] = MappingProxyType(
         ("PATCH", "/v1/guests/{name}/settings"): Role.OPERATOR,
         ("POST", "/v1/guests/{name}/pause"): Role.OPERATOR,
         ("POST", "/v1/guests/{name}/resume"): Role.OPERATOR,
+        ("POST", "/v1/guests/{name}/admission"): Role.OPERATOR,
+        ("DELETE", "/v1/guests/{name}/admission"): Role.OPERATOR,
         ("POST", "/v1/pause"): Role.OPERATOR,
         ("POST", "/v1/resume"): Role.OPERATOR,
         ("GET", "/v1/stream"): Role.VIEWER,

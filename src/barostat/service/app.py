@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from barostat import __version__
 from barostat.config.settings_file import SettingsPatch
 from barostat.errors import BarostatError
+from barostat.service.admission_routes import admission_router
 from barostat.service.answers import ERRORS, answer
 from barostat.service.audit import Audit
 from barostat.service.dependencies import Asked, Desk, Moment, Name, Told
@@ -160,6 +161,7 @@ def create_app(desk: LocalDesk, audit: Audit | None = None) -> FastAPI:
     )
     app.state.desk, app.state.audit = desk, audit or Audit()
     app.include_router(router)
+    app.include_router(admission_router)
     app.include_router(past_router)
     app.exception_handler(BarostatError)(_on_error)
     app.exception_handler(RequestValidationError)(_on_bad_request)

@@ -21,6 +21,8 @@ from barostat.service.documents import (
     HostPause,
     Overview,
     Problem,
+    Release,
+    Start,
     TokenList,
     TokenMade,
     TokenView,
@@ -96,6 +98,18 @@ class RemoteDesk:
         """Hold every VM at its size, or let them be balanced again."""
         return await self._ask("POST", "/pause" if paused else "/resume", HostPause)
 
+    async def admit(
+        self, guest: str, *, size_bytes: int | None, weight: int | None, timeout_s: float
+    ) -> Start:
+        """Wait until a VM may start; the daemon is given as much longer as it takes to answer."""
+        asked = {"size_bytes": size_bytes, "weight": weight, "timeout_s": timeout_s}
+        deadline_s = timeout_s + self._deadline_s
+        return await self._ask("POST", _path(guest, "/admission"), Start, asked, deadline_s)
+
+    async def release(self, guest: str) -> Release:
+        """Give up what is set aside for a VM."""
+        return await self._ask("DELETE", _path(guest, "/admission"), Release)
+
     async def passes(self) -> AsyncGenerator[str, None]:
         """Give every pass as it happens (`stream.Pass`, as JSON), until the daemon ends.
 
@@ -130,15 +144,21 @@ class RemoteDesk:
         return await self._ask("DELETE", f"/tokens/{checked_name(name)}", TokenView)
 
     async def _ask(
-        self, method: str, path: str, model: type[Model], body: Mapping[str, object] | None = None
+        self,
+        method: str,
+        path: str,
+        model: type[Model],
+        body: Mapping[str, object] | None = None,
+        deadline_s: float | None = None,
     ) -> Model:
+        patience_s = deadline_s or self._deadline_s
         try:
-            async with asyncio.timeout(self._deadline_s):
-                answer = await self._client.request(method, path, json=body)
+            async with asyncio.timeout(patience_s):
+                answer = await self._client.request(method, path, json=body, timeout=patience_s)
         except (TimeoutError, httpx2.TimeoutException) as error:
             unknown = "" if method == "GET" else "whether the change was made is not known; "
             raise ServiceError(
-                f"the daemon at {self._socket} did not answer within {self._deadline_s:g} s",
+                f"the daemon at {self._socket} did not answer within {patience_s:g} s",
                 hint=f"{unknown}`systemctl status barostat` and its log show what it does",
             ) from error
         except httpx2.HTTPError as error:

@@ -28,7 +28,9 @@ from barostat.service.documents import (
     Host,
     HostPause,
     Overview,
+    Release,
     SettingsView,
+    Start,
 )
 from barostat.service.examining import Asked, examination_of, examine_all
 from barostat.service.explaining import explain
@@ -158,6 +160,19 @@ class LocalDesk:
     async def pause_host(self, *, paused: bool) -> HostPause:
         """Hold every VM at its size, or let them be balanced again."""
         return making.pause_of(await self._control.pause_host(paused=paused))
+
+    async def admit(
+        self, guest: str, *, size_bytes: int | None, weight: int | None, timeout_s: float
+    ) -> Start:
+        """Wait until a VM may start, and set its startup aside for it."""
+        answer = await self._control.admit(
+            guest, size_bytes=size_bytes, weight=weight, timeout_s=timeout_s
+        )
+        return making.start_of(answer)
+
+    def release(self, guest: str) -> Release:
+        """Give up what is set aside for a VM."""
+        return Release(guest=guest, released_bytes=self._control.release(guest))
 
     async def examination(self) -> Examination:
         """Say what doctor finds, as it was found some seconds ago at most."""

@@ -17,6 +17,7 @@ from barostat.core.moves import MoveKind
 from barostat.core.observation import Depth, RunState
 from barostat.core.pressure import Status
 from barostat.doctor.findings import Level
+from barostat.engine.starting import Outcome
 
 __all__ = [
     "Change",
@@ -34,8 +35,11 @@ __all__ = [
     "Problem",
     "Program",
     "Reason",
+    "Release",
     "Settings",
     "SettingsView",
+    "Start",
+    "StartingVm",
     "TokenList",
     "TokenMade",
     "TokenView",
@@ -115,6 +119,33 @@ class HostPause(Document):
     after: bool
 
 
+class StartingVm(Document):
+    """A VM that is about to start."""
+
+    name: str
+    size_bytes: int = Field(description="What it takes when it starts.")
+    set_aside_bytes: int = Field(description="What of that is kept for it: all, if it may start.")
+
+
+class Start(Document):
+    """Whether a VM may start."""
+
+    guest: str
+    outcome: Outcome
+    may_start: bool
+    size_bytes: int = Field(description="What it takes when it starts.")
+    available_bytes: int = Field(description="What there is, or could be made free, of that.")
+    kept_s: float | None = Field(description="How long that is set aside for it; null: it is not.")
+    says: str
+
+
+class Release(Document):
+    """What was given up that was set aside for a VM."""
+
+    guest: str
+    released_bytes: int | None = Field(description="Null: nothing was asked for it.")
+
+
 class Host(Document):
     """How the host's memory stands."""
 
@@ -127,6 +158,7 @@ class Host(Document):
     moving: bool = Field(description="False: it decides and explains, and moves nothing.")
     age_s: float = Field(description="How long ago the guests were looked at.")
     alarms: tuple[Reason, ...]
+    starting: tuple[StartingVm, ...] = Field((), description="VMs that are about to start.")
 
 
 class Program(Document):

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from types import MappingProxyType
+from typing import assert_never
 
 from barostat.config.settings_file import SettingsFile
 from barostat.core.decision import GuestDecision
 from barostat.core.explain import sentence, summary
 from barostat.core.moves import Move
-from barostat.core.observation import GuestObservation
+from barostat.core.observation import GuestObservation, RunState
 from barostat.core.reasons import Reason
 from barostat.engine.control import HostPause
 from barostat.engine.loop import Tick
 from barostat.engine.settings_change import GuestSettings, SettingsChange
+from barostat.engine.starting import Answer, Outcome
 from barostat.errors import BarostatError
 from barostat.guest.base import Card
 from barostat.service import documents
@@ -27,6 +29,7 @@ __all__ = [
     "overview_of",
     "pause_of",
     "settings_view_of",
+    "start_of",
 ]
 
 Faults = Mapping[str, BarostatError]
@@ -81,7 +84,60 @@ def host_of(tick: Tick, *, age_s: float, moving: bool) -> documents.Host:
         moving=moving,
         age_s=age_s,
         alarms=_reasons(decision.alarms),
+        starting=_starting(tick),
     )
+
+
+def _starting(tick: Tick) -> tuple[documents.StartingVm, ...]:
+    """Name the VMs that are about to start; one that was seen to run in this pass is not."""
+    there = {
+        guest.name for guest in tick.snapshot.guests if guest.run_state is not RunState.UNREACHABLE
+    }
+    held = tick.decision.state.set_aside_bytes
+    return tuple(
+        documents.StartingVm(
+            name=asked.guest,
+            size_bytes=asked.size_bytes,
+            set_aside_bytes=held.get(asked.guest, 0),
+        )
+        for asked in tick.snapshot.reservations
+        if asked.guest not in there
+    )
+
+
+def start_of(answer: Answer) -> documents.Start:
+    """Say whether a VM may start."""
+    return documents.Start(
+        guest=answer.guest,
+        outcome=answer.outcome,
+        may_start=answer.outcome in {Outcome.ADMITTED, Outcome.RUNS},
+        size_bytes=answer.size_bytes,
+        available_bytes=answer.available_bytes,
+        kept_s=answer.kept_s,
+        says=_start_sentence(answer),
+    )
+
+
+def _start_sentence(answer: Answer) -> str:
+    guest, size = answer.guest, format_size(answer.size_bytes)
+    available = format_size(answer.available_bytes)
+    match answer.outcome:
+        case Outcome.ADMITTED:
+            return f"{guest} may start: {size} are set aside for it for {answer.kept_s:g} s"
+        case Outcome.RUNS:
+            return f"{guest} runs already: nothing need be set aside for it"
+        case Outcome.NO_ROOM:
+            return (
+                f"not enough memory to start {guest}: it needs {size}, and {available} can be "
+                "made free for it; stop or move a VM, or give it a larger weight"
+            )
+        case Outcome.LATE:
+            return (
+                f"not enough memory to start {guest} in time: it needs {size}, and {available} "
+                "were free when the time was up; try again, or wait longer"
+            )
+        case _:
+            assert_never(answer.outcome)
 
 
 def one_guest_of(

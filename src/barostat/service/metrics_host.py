@@ -104,6 +104,16 @@ TICK_GAUGES: Final[Sequence[tuple[str, str, Callable[[Tick], float | None]]]] = 
         lambda tick: tick.decision.pool_bytes,
     ),
     (
+        "barostat_starting_vms",
+        "How many VMs wait to start, or may and are not seen yet.",
+        lambda tick: len(tick.snapshot.reservations),
+    ),
+    (
+        "barostat_set_aside_bytes",
+        "What is set aside for VMs that may start and are not seen yet.",
+        lambda tick: sum(tick.decision.state.set_aside_bytes.values()),
+    ),
+    (
         "barostat_paused",
         "1 if the operator holds every VM of the host at its size, else 0.",
         lambda tick: tick.snapshot.paused,
