@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from rich.console import Console
@@ -52,6 +52,7 @@ class Report:
     handles_after_warm_up: int
     handles_growth: int
     growth_judged: bool
+    rss_by_minute_mib: tuple[float, ...]
     failures: tuple[str, ...]
 
     @property
@@ -108,6 +109,7 @@ def report_of(
         handles_after_warm_up=int(handles[0][1]) if handles else 0,
         handles_growth=int(growth(handles, window_s=window_s)),
         growth_judged=judged,
+        rss_by_minute_mib=_by_minute(life),
         failures=tuple(failures),
     )
 
@@ -117,6 +119,13 @@ def _longest_life(record: Record) -> list[tuple[float, float, float]]:
     for at_s, life, rss_bytes, handles in record.footprints:
         lives.setdefault(life, []).append((at_s, rss_bytes, handles))
     return max(lives.values(), key=lambda life: life[-1][0] - life[0][0], default=[])
+
+
+def _by_minute(life: Sequence[tuple[float, float, float]]) -> tuple[float, ...]:
+    minutes: dict[int, float] = {}
+    for at_s, rss_bytes, _ in life:
+        minutes[int(at_s // 60)] = round(rss_bytes / MIB, 1)
+    return tuple(minutes.values())
 
 
 def show(report: Report, console: Console) -> None:
@@ -129,6 +138,10 @@ def show(report: Report, console: Console) -> None:
             table.add_row(what.replace("_", " "), str(sum(value.values())))
             for kind, count in value.items():
                 table.add_row(f"  {kind}", str(count))
+        elif isinstance(value, bool):
+            table.add_row(what.replace("_", " "), "yes" if value else "no")
+        elif what == "rss_by_minute_mib":
+            table.add_row("rss by minute, mib", " ".join(f"{mib:.0f}" for mib in value))
         elif what not in {"failures", "guests", "seed"}:
             table.add_row(what.replace("_", " "), f"{value:,}")
     console.print(table)
