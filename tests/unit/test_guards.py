@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from tests.unit import fence_scenarios
 from tests.unit import guard_scenarios as scenarios
+from tests.unit import paging_scenarios
 from tests.unit.guard_scenarios import PLENTY
 
 import barostat.core
@@ -352,6 +353,36 @@ GUARDS = [
         f"{CORE}.fence._must_be_free",
         given(False),
         fence_scenarios.a_guest_that_moves_out_has_no_fence,
+    ),
+    Guard(
+        "a VM that was off is not paged",
+        f"{CORE}.paging._was_on",
+        given(True),
+        paging_scenarios.a_vm_that_was_off_is_not_paged,
+    ),
+    Guard(
+        "a guest that runs is not paged",
+        f"{CORE}.paging._runs_as_it_is",
+        given(False),
+        paging_scenarios.a_guest_that_runs_is_not_paged_when_the_host_loses_memory,
+    ),
+    Guard(
+        "what a guest is guaranteed is memory, not swap",
+        f"{CORE}.paging._beyond_bytes",
+        lambda promised, _minimum: promised,
+        paging_scenarios.a_guest_that_restarts_has_its_minimum_in_memory,
+    ),
+    Guard(
+        "paging ends",
+        f"{CORE}.paging._too_long",
+        given(False),
+        paging_scenarios.paging_ends_though_no_memory_was_found,
+    ),
+    Guard(
+        "a guest that moves to another host is not paged",
+        f"{CORE}.paging._may_not_page",
+        given(False),
+        paging_scenarios.a_guest_that_moves_out_is_not_paged,
     ),
 ]
 

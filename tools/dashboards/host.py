@@ -90,7 +90,7 @@ ROWS = (
             ),
             Panel(
                 title="VMs by status",
-                about="OK, Low and Warning; those without Dynamic Memory have none.",
+                about="OK, Low, Warning and Paging; those without Dynamic Memory have none.",
                 queries={"{{status}}": f"instance:barostat_dynamic_memory_vm_status:sum{HOST}"},
                 size=(8, 10),
                 stacked=True,

@@ -40,7 +40,7 @@ HOSTS: Final = '{instance=~"$instance"}'
 ONE: Final = '{instance="$instance", vm="$vm"}'
 
 GREEN, YELLOW, RED = "green", "yellow", "red"
-STATUS_COLOURS: Final = {"OK": GREEN, "Low": YELLOW, "Warning": RED}
+STATUS_COLOURS: Final = {"OK": GREEN, "Low": YELLOW, "Warning": RED, "Paging": "purple"}
 
 Thresholds = Sequence[tuple[float | None, str]]
 PRESSURE: Final[Thresholds] = ((None, GREEN), (0.9, YELLOW), (1.0, RED))
@@ -104,7 +104,7 @@ def stat(
 
 
 def status_number(by: str, chosen: str) -> str:
-    """Make one number of a VM's status: 1 OK, 2 Low, 3 Warning, 0 where nothing is known."""
+    """Make one number of a VM's status: 1 OK, 2 Low, 3 Warning, 4 Paging, else 0."""
     parts = (
         f'{place} * sum by ({by}) ({VM}_status{{{chosen}, status="{name}"}})'
         for place, name in enumerate(STATUS_COLOURS, start=1)

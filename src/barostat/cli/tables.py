@@ -36,6 +36,7 @@ _STYLES: Final = {
     Status.OK: "green",
     Status.LOW: "yellow",
     Status.WARNING: "bold red",
+    Status.PAGING: "bold magenta",
     Status.UNKNOWN: "dim",
 }
 

@@ -38,6 +38,7 @@ _STATES: Final = {
     "ok": Status.OK,
     "low": Status.LOW,
     "warning": Status.WARNING,
+    "paging": Status.PAGING,
     "unknown": Status.UNKNOWN,
     "off": None,
 }

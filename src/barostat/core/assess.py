@@ -16,6 +16,7 @@ from barostat.core.guest_state import GuestState, remembered
 from barostat.core.lines import line_of
 from barostat.core.moves import Line, Move, MoveKind
 from barostat.core.observation import GuestObservation, RunState
+from barostat.core.paging import Restart
 from barostat.core.policy import Policy
 from barostat.core.reasons import Reason, ReasonCode, because
 from barostat.core.settings import MemorySettings
@@ -43,6 +44,7 @@ class Assessment:
         line: its line in the plan, None if it may not be moved.
         pinned: why it may not be moved, None if it may.
         halt: what ends a shrink that is under way in a pinned guest.
+        paging: that the host pages for it while it restarts, or why not; nothing otherwise.
     """
 
     before: GuestState
@@ -51,6 +53,19 @@ class Assessment:
     line: Line | None = None
     pinned: Reason | None = None
     halt: Move | None = None
+    paging: tuple[Reason, ...] = ()
+
+    @property
+    def paged_bytes(self) -> int:
+        """How much of the guest's memory the host is to page for it."""
+        restart = self.state.restart
+        return 0 if restart is None else restart.paged_bytes
+
+    def page(self, restart: Restart | None, paging: Reason | None) -> None:
+        """Note how much of its memory the host is to page for it, and why."""
+        self.before = self.before.with_restart(restart)
+        self.state = self.state.with_restart(restart)
+        self.paging = () if paging is None else (paging,)
 
     @property
     def move(self) -> Move | None:

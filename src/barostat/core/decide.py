@@ -20,6 +20,7 @@ from barostat.core.guest_state import GuestState
 from barostat.core.ledger import Ledger, held_bytes
 from barostat.core.moves import Line, Move, MoveKind
 from barostat.core.observation import GuestObservation, RunState, Snapshot
+from barostat.core.paged import page_restarts
 from barostat.core.plan import plan
 from barostat.core.policy import DemandSource, Policy
 from barostat.core.pressure import Status, pressure_ratio, status_of
@@ -43,6 +44,7 @@ def decide(snapshot: Snapshot, state: State, policy: Policy) -> Decision:
     known = _assess_all(snapshot, state, policy)
     lines = [item.line for item in known.values() if item.line is not None]
     ledger = _open_ledger(snapshot, known)
+    sought = page_restarts(snapshot, known, ledger)
     alarms = _lost(ledger, known.values())
     admission = admit(
         snapshot.reservations,
@@ -53,7 +55,8 @@ def decide(snapshot: Snapshot, state: State, policy: Policy) -> Decision:
         mode=policy.mode,
         granting=host.granting,
     )
-    awaited, owed = admission.awaited_bytes, _owed_bytes(ledger, host.wanted_back_bytes)
+    awaited = admission.awaited_bytes + sought
+    owed = _owed_bytes(ledger, host.wanted_back_bytes)
     pool = 0 if owed else _pool_bytes(lines, host.capacity_bytes, policy)
     tier, tight, short = _share_out(lines, ledger, awaited + owed, pool, policy)
     plan(
@@ -136,7 +139,7 @@ def _leave_waiting(known: Mapping[str, Assessment], turn: Collection[str], ledge
             continue
         if item.line is not None and item.line.move is not None:
             # SAFETY: what is not granted now must not be promised: nobody would take it back.
-            ledger.promise(name, _held_bytes(item))
+            ledger.promise(name, _held_bytes(item) - item.paged_bytes)
         item.pass_over()
 
 
@@ -232,10 +235,11 @@ def _guest_decision(
         want_bytes=assigned if line is None else line.want_bytes,
         target_bytes=assigned if line is None else line.target_bytes,
         pressure=None if needed is None else pressure_ratio(needed, assigned),
-        status=_status(needed, assigned, settings),
+        status=Status.PAGING if item.paged_bytes else _status(needed, assigned, settings),
         move=move,
-        reasons=(*(item.holds if move is None else move.reasons), *_doubts(line)),
+        reasons=(*(item.holds if move is None else move.reasons), *_doubts(line), *item.paging),
         source=DemandSource.USED if demand is None else demand.source,
+        paged_bytes=item.paged_bytes,
     )
 
 

@@ -48,6 +48,7 @@ class GuestDecision:
         pressure: demand over assigned.
         available_bytes: what its kernel says it could give without paging.
         source: what its demand is made of.
+        paged_bytes: how much of its memory the host is to page for it, while it restarts.
         move: what is asked of it now, if anything.
         reasons: why, for a move or for none.
     """
@@ -66,6 +67,7 @@ class GuestDecision:
     move: Move | None
     reasons: tuple[Reason, ...]
     source: DemandSource = DemandSource.USED
+    paged_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

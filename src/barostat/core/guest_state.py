@@ -12,6 +12,7 @@ from typing import Final
 from barostat.core.cooperation import WishState, seen_since
 from barostat.core.demand_state import DemandState
 from barostat.core.observation import GuestObservation
+from barostat.core.paging import Restart, restart_of
 from barostat.core.sizes import Sizes
 
 __all__ = ["GuestState", "remembered"]
@@ -28,6 +29,7 @@ class GuestState:
         wish: what was last asked of it.
         disturbed_at_s: the disturbance that this memory is younger than.
         grown_at_s, shrunk_at_s: when it was last asked to grow or shrink.
+        restart: that it restarts, None if it does not.
     """
 
     demand: DemandState | None
@@ -35,6 +37,7 @@ class GuestState:
     disturbed_at_s: float
     grown_at_s: float = LONG_AGO_S
     shrunk_at_s: float = LONG_AGO_S
+    restart: Restart | None = None
 
     def with_demand(self, demand: DemandState | None) -> GuestState:
         """Put another estimate in place of this one."""
@@ -46,6 +49,20 @@ class GuestState:
             disturbed_at_s=self.disturbed_at_s,
             grown_at_s=self.grown_at_s,
             shrunk_at_s=self.shrunk_at_s,
+            restart=self.restart,
+        )
+
+    def with_restart(self, restart: Restart | None) -> GuestState:
+        """Put in whether it restarts."""
+        if restart is self.restart:
+            return self
+        return GuestState(
+            demand=self.demand,
+            wish=self.wish,
+            disturbed_at_s=self.disturbed_at_s,
+            grown_at_s=self.grown_at_s,
+            shrunk_at_s=self.shrunk_at_s,
+            restart=restart,
         )
 
     def with_wish(
@@ -60,6 +77,7 @@ class GuestState:
             disturbed_at_s=self.disturbed_at_s,
             grown_at_s=self.grown_at_s if grown_at_s is None else grown_at_s,
             shrunk_at_s=self.shrunk_at_s if shrunk_at_s is None else shrunk_at_s,
+            restart=self.restart,
         )
 
 
@@ -76,12 +94,15 @@ def remembered(
     """
     if previous is None:
         return GuestState(demand=None, wish=_as_found(sizes), disturbed_at_s=guest.disturbed_at_s)
-    if previous.disturbed_at_s == guest.disturbed_at_s:
+    again = previous.disturbed_at_s != guest.disturbed_at_s
+    ran = previous.demand is not None
+    restart = restart_of(guest, previous.restart, again=again, ran=ran, now_s=now_s)
+    if not again:
         wish = seen_since(previous.wish, guest.seen_at_s)
         follows = not wish.ours and wish.goal_bytes != sizes.actual_bytes
-        return previous.with_wish(_as_found(sizes) if follows else wish)
+        return previous.with_wish(_as_found(sizes) if follows else wish).with_restart(restart)
     wish = _still_granted(previous.wish, sizes, now_s) or _as_found(sizes)
-    return GuestState(demand=None, wish=wish, disturbed_at_s=guest.disturbed_at_s)
+    return GuestState(demand=None, wish=wish, disturbed_at_s=guest.disturbed_at_s, restart=restart)
 
 
 def _as_found(sizes: Sizes) -> WishState:

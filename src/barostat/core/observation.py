@@ -159,6 +159,8 @@ class HostObservation:
         alarms: what is wrong with the host, beside what the ledger finds.
         unfit: by guest, why the host cannot have back what that guest gives.
         in_use: by guest, the most that it can be using, in bytes, as far as the host can tell.
+        pageable: by guest that boots, how much of its memory the host could page for it.
+        unpageable: by guest that boots, why the host cannot.
     """
 
     capacity_bytes: int
@@ -167,6 +169,8 @@ class HostObservation:
     alarms: tuple[Reason, ...] = ()
     unfit: Mapping[str, Reason] = field(default_factory=dict)
     in_use: Mapping[str, int] = field(default_factory=dict)
+    pageable: Mapping[str, int] = field(default_factory=dict)
+    unpageable: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

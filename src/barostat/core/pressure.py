@@ -17,6 +17,7 @@ class Status(enum.Enum):
     OK = "OK"
     LOW = "Low"  # it has what it needs, but little of its buffer
     WARNING = "Warning"  # it needs more than it has; its kernel pages
+    PAGING = "Paging"  # it restarts, and the host pages for it what it has not got
     UNKNOWN = "-"  # it says nothing that can be believed
 
 

@@ -38,7 +38,7 @@ Cell = int | float | str | None
 HOLD: Final = "hold"
 """Written where a guest is left at its size."""
 
-_STATUS: Final = (Status.UNKNOWN, Status.OK, Status.LOW, Status.WARNING)
+_STATUS: Final = (Status.UNKNOWN, Status.OK, Status.LOW, Status.WARNING, Status.PAGING)
 _TIER: Final = (Tier.PLENTY, Tier.BUFFERS_CUT, Tier.DEMAND_CUT, Tier.SHORT)
 _STATUS_NUMBER: Final = {status: number for number, status in enumerate(_STATUS)}
 _TIER_NUMBER: Final = {tier: number for number, tier in enumerate(_TIER)}

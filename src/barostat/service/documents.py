@@ -190,6 +190,7 @@ class Guest(Document):
     want_bytes: int
     target_bytes: int
     promised_bytes: int
+    paged_bytes: int = Field(description="What the host pages for it while it restarts.")
     balloon_bytes: int
     plugged_bytes: int
     move: Move | None

@@ -50,6 +50,8 @@ def status_sentence(guest: Guest) -> str:
         Status.OK: "it has what it needs and at least 80 % of its buffer",
         Status.LOW: "it has what it needs, but less than 80 % of its buffer",
         Status.WARNING: "it has less than it needs, so its own kernel pages",
+        Status.PAGING: "it restarted on a full host, which pages what is missing for it until that "
+        "is found",
         Status.UNKNOWN: "it says nothing about its memory that can be believed"
         if silent
         else "Dynamic Memory is not at work in it",

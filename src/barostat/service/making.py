@@ -166,6 +166,7 @@ def _guest(
         want_bytes=decided.want_bytes,
         target_bytes=decided.target_bytes,
         promised_bytes=decided.promised_bytes,
+        paged_bytes=decided.paged_bytes,
         balloon_bytes=decided.balloon_bytes,
         plugged_bytes=decided.plugged_bytes,
         move=None if decided.move is None else _move(decided.move),

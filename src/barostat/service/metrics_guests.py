@@ -144,6 +144,11 @@ GAUGES: Final[Sequence[tuple[str, str, Value]]] = (
         lambda row: row.decided.promised_bytes,
     ),
     (
+        "barostat_vm_paged_bytes",
+        "How much of the VM's memory the host pages for it while it restarts.",
+        lambda row: row.decided.paged_bytes,
+    ),
+    (
         "barostat_vm_seen_age_seconds",
         "At the last pass: how long ago the VM's hypervisor last answered.",
         lambda row: max(0.0, row.now_s - row.seen.seen_at_s),

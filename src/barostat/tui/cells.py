@@ -43,6 +43,7 @@ STATUS_STYLES: Final = {
     Status.OK: GREEN,
     Status.LOW: YELLOW,
     Status.WARNING: f"bold {RED}",
+    Status.PAGING: f"bold {MAGENTA}",
     Status.UNKNOWN: "dim",
 }
 

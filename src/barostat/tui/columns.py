@@ -24,7 +24,12 @@ PADDING: Final = 2
 
 _DEPTHS: Final = tuple(Depth)
 
-_URGENCY: Final = {Status.WARNING: 0, Status.LOW: 1, Status.OK: 2, Status.UNKNOWN: 3}
+_URGENCY: Final = {
+    status: rank
+    for rank, status in enumerate(
+        (Status.PAGING, Status.WARNING, Status.LOW, Status.OK, Status.UNKNOWN)
+    )
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

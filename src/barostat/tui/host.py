@@ -33,6 +33,7 @@ _TIERS: Final = {
 }
 
 _COUNTED: Final = {
+    Status.PAGING: "in Paging",
     Status.WARNING: "in Warning",
     Status.LOW: "Low",
     Status.OK: "OK",

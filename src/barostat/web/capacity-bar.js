@@ -7,7 +7,7 @@ import { box, overview } from "./store.js";
 // Narrower parts cannot be told apart: they are shown as one.
 const NARROWEST = 0.004;
 
-const TONES = { OK: "ok", Low: "low", Warning: "warning", "-": "unjudged" };
+const TONES = { OK: "ok", Low: "low", Warning: "warning", Paging: "warning", "-": "unjudged" };
 
 // The parts of the bar that are not VMs, in their order.
 function others(seen, told) {
