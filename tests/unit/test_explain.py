@@ -91,4 +91,7 @@ def test_every_kind_of_move_is_said_in_one_sentence(kind: MoveKind, said: str) -
         reasons=(because(ReasonCode.STALE, age_s=7.0), because(ReasonCode.PAUSED, since_s=2.0)),
     )
 
-    assert summary(move) == f"{said}: its statistics are 7 s old; it is paused"
+    assert summary(move) == (
+        f"{said}: its statistics are 7 s old; it is paused, "
+        "suspended or crashed: its processors stand still"
+    )

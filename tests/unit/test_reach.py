@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -9,7 +10,9 @@ from tests.unit.builders import Host, codes, devices, guest, line, of, statistic
 from tests.unit.planning import codes as codes_of
 from tests.unit.planning import moved, planned
 
+from barostat.core.decide import Decision
 from barostat.core.hurry import hurries
+from barostat.core.moves import MoveKind
 from barostat.core.observation import Devices
 from barostat.core.policy import Policy
 from barostat.core.reach import DESCRIPTOR_BYTES, PAGE_BYTES, reach_bytes
@@ -45,10 +48,10 @@ def test_no_step_is_smaller_than_a_block_of_the_device() -> None:
 
 
 @pytest.mark.parametrize("deflate", [True, False])
-def test_what_the_balloon_gives_back_first_is_free_when_memory_is_plugged(deflate: bool) -> None:
-    has = devices(balloon=20, deflate=deflate)
+def test_what_the_balloon_gives_back_comes_first_and_describes_nothing(deflate: bool) -> None:
+    has = devices(balloon=200, deflate=deflate)
 
-    assert reach_mib(has, free=0) == 1024 + int(20 / 2 / RATIO)
+    assert reach_mib(has, free=1) == 1024 + 128
 
 
 def test_what_is_free_in_plugged_memory_describes_nothing() -> None:
@@ -90,9 +93,9 @@ def test_a_grow_that_memory_in_hand_bounds_first_waits_for_others() -> None:
 
 
 def test_the_next_step_follows_when_the_first_is_there() -> None:
-    host, sizes = Host(), []
-    host.tick(guest(used=500, at=99), at=99)
+    host, sizes = Host(), list[int]()
     plugged = 0
+    decision = host.tick(guest(used=500, at=99), at=99)
     for at in range(100, 103):
         has = devices(plugged=plugged)
         says = statistics(has, 960, free_bytes=(2 + plugged) * MIB, swap_out_bytes=200 * MIB)
@@ -122,3 +125,50 @@ def test_a_guest_within_reach_of_its_first_step_does_not_hurry_for_the_next() ->
     )
 
     assert not again
+
+
+def memory_after_a_plug(shown: int, *, at: float, host: Host) -> Decision:
+    """What is decided of a guest that pages, and counts so much of the 512 MiB plugged last."""
+    has = devices(plugged=512)
+    says = statistics(has, 1472, free_bytes=0, swap_out_bytes=int(at) * 8 * MIB)
+    says = replace(says, total_bytes=says.total_bytes - (512 - shown) * MIB)
+    return host.tick(guest(has=has, says=says, at=at), at=at)
+
+
+def test_nothing_more_is_plugged_until_what_was_plugged_last_shows() -> None:
+    host = Host()
+    host.tick(guest(used=900, at=98), at=98)
+
+    early = memory_after_a_plug(0, at=100, host=host)
+    later = memory_after_a_plug(512, at=101, host=host)
+
+    assert MoveKind.GROW not in [move.kind for move in early.moves]
+    assert MoveKind.GROW in [move.kind for move in later.moves]
+
+
+def test_a_guest_in_which_plugged_memory_never_comes_online_is_given_no_more() -> None:
+    host = Host()
+    host.tick(guest(used=900, at=98), at=98)
+
+    decisions = [memory_after_a_plug(0, at=at, host=host) for at in range(100, 110)]
+
+    assert ReasonCode.OFFLINE in codes(decisions[-1])
+    kinds = [move.kind for decision in decisions for move in decision.moves]
+    assert MoveKind.GROW not in kinds
+
+
+def test_what_was_hidden_when_a_guest_was_first_seen_is_no_plug_that_does_not_show() -> None:
+    host = Host()
+
+    decisions = [memory_after_a_plug(100, at=at, host=host) for at in range(100, 110)]
+
+    assert all(ReasonCode.OFFLINE not in codes(decision) for decision in decisions)
+
+
+def test_a_guest_that_does_not_count_its_memory_is_tried_again_after_a_long_time() -> None:
+    host = Host()
+    host.tick(guest(used=900, at=98), at=98)
+
+    last = [memory_after_a_plug(300, at=100.0 + at, host=host) for at in range(0, 1200, 10)][-1]
+
+    assert ReasonCode.OFFLINE not in codes(last)

@@ -36,6 +36,7 @@ from barostat.core.sizes import Sizes
 from barostat.core.stalls import Stalls, begun, measured
 from barostat.core.statistics import Inside, Statistics
 from barostat.core.trimming import Trim, trimmed, under_way
+from barostat.core.unshown import uncounted_bytes
 from barostat.core.usage import (
     committed_demand_bytes,
     counters_fell,
@@ -117,6 +118,7 @@ def _first(
         recent_bytes=demand,
         used_bytes=used,
         kernel_bytes=kernel,
+        uncounted_bytes=uncounted_bytes(None, sizes, now, elapsed_s=0.0, policy=policy),
         marks=first_marks(at_s, demand),
         source=source,
         inside=inside,
@@ -166,6 +168,7 @@ def _next(
         recent_bytes=demand + int(fallen),
         used_bytes=used,
         kernel_bytes=kernel,
+        uncounted_bytes=uncounted_bytes(previous, sizes, now, elapsed_s=elapsed_s, policy=policy),
         rising_bytes_per_s=rising,
         growth_bytes_per_s=max(rising, remembered),
         returned_bytes=returned,

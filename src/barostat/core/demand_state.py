@@ -32,6 +32,7 @@ class DemandState:
         recent_bytes: the highest recent demand, falling with a half-life.
         used_bytes: what it uses that cannot be dropped, as far as is known while it is resized.
         kernel_bytes: what the guest's kernel keeps, last measured with its devices at rest.
+        uncounted_bytes: what it has and will never count, as far as is known.
         rising_bytes_per_s: how fast demand grows now.
         growth_bytes_per_s: the fastest recent growth, falling with a half-life.
         returned_bytes, paged_out_bytes, refaulted_bytes: volumes of about the last minute.
@@ -54,6 +55,7 @@ class DemandState:
     recent_bytes: int
     used_bytes: int
     kernel_bytes: int
+    uncounted_bytes: int = 0
     rising_bytes_per_s: float = 0.0
     growth_bytes_per_s: float = 0.0
     returned_bytes: float = 0.0

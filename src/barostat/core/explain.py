@@ -95,6 +95,10 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.RESTING: (
         "it did not {did} when it was asked ({failures} times); it is asked again in {wait_s}"
     ),
+    ReasonCode.OFFLINE: (
+        "{offline_bytes} that were plugged never came online in it, so nothing more is plugged: "
+        "boot it with memhp_default_state=online_movable, or have it online memory by itself"
+    ),
     ReasonCode.SETTLING: "it is new or was disturbed; it keeps what it has for {wait_s} more",
     ReasonCode.MOVING: "it is on its way to {goal_bytes}",
     ReasonCode.WAITING: (

@@ -19,6 +19,7 @@ from barostat.core.reasons import Reason, ReasonCode, because
 from barostat.core.settings import MemorySettings
 from barostat.core.sizes import Sizes
 from barostat.core.trimming import Trim, step_bytes, under_way
+from barostat.core.unshown import unshown_bytes
 from barostat.core.wants import available_bytes, buffered_bytes, lately_bytes
 
 __all__ = ["bounds_of", "claim_of", "least_bytes", "line_of", "need_bytes"]
@@ -73,14 +74,14 @@ def line_of(
         verdict=verdict,
         by_balloon=wish.by_balloon,
         stay=settling or _resting(wish.giving, now_s, "give"),
-        refuse=_resting(wish.taking, now_s, "take"),
+        refuse=_resting(wish.taking, now_s, "take") or _offline(demand, state, now_s, policy),
         foreign=_foreign(wish, sizes, now_s, policy),
         stuck_plug=safe and plugged > 0 and not settling and wish.giving.second_chance,
         grown_at_s=state.grown_at_s,
         shrunk_at_s=state.shrunk_at_s,
         harmed_at_s=demand.harmed_at_s,
         credible_bytes=_credible_bytes(in_use_bytes, demand, actual),
-        reach_bytes=reach_bytes(sizes, demand.statistics),
+        reach_bytes=_reach_bytes(demand, sizes),
     )
 
 
@@ -191,6 +192,21 @@ def _resting(trust: Trust, now_s: float, did: str) -> Reason | None:
     if wait_s <= 0:
         return None
     return because(ReasonCode.RESTING, wait_s=wait_s, failures=trust.failures, did=did)
+
+
+def _offline(demand: DemandState, state: GuestState, now_s: float, policy: Policy) -> Reason | None:
+    """Say whether it was plugged with memory that it cannot use: more would be lost as well."""
+    unshown = unshown_bytes(demand)
+    if not unshown or now_s - state.grown_at_s < policy.stuck_s:
+        return None
+    return because(ReasonCode.OFFLINE, offline_bytes=unshown)
+
+
+def _reach_bytes(demand: DemandState, sizes: Sizes) -> int | None:
+    """Say to what size it can be grown at once: what was plugged last has to show first."""
+    if unshown_bytes(demand):
+        return sizes.actual_bytes + sizes.balloon_bytes
+    return reach_bytes(sizes, demand.statistics)
 
 
 def claim_of(line: Line) -> Claim:

@@ -31,9 +31,9 @@ LEFT_RATIO: Final = 0.5
 def reach_bytes(sizes: Sizes, now: Statistics) -> int | None:
     """Say to what size a guest can be grown at once; None if it does not say what it has free.
 
-    What the balloon gives back first is free by the time that anything is plugged. Without any
-    free page a section is plugged all the same: a kernel reclaims what that takes (2.3 MiB), and
-    to be out of memory is worse.
+    What the balloon gives back first comes on top; it may be in use by the time that anything is
+    plugged. Without any free page a section is plugged all the same: a kernel reclaims what that
+    takes (2.3 MiB), and to be out of memory is worse.
 
     Args:
         sizes: its devices, measured.
@@ -41,9 +41,9 @@ def reach_bytes(sizes: Sizes, now: Statistics) -> int | None:
     """
     if now.free_bytes is None:
         return None
-    free = now.free_bytes + sizes.balloon_bytes
     least = max(SECTION_BYTES, sizes.granularity_bytes)
-    return sizes.actual_bytes + sizes.balloon_bytes + max(least, _carried_bytes(free, sizes, now))
+    carried = _carried_bytes(now.free_bytes, sizes, now)
+    return sizes.actual_bytes + sizes.balloon_bytes + max(least, carried)
 
 
 def _carried_bytes(free_bytes: int, sizes: Sizes, now: Statistics) -> int:
@@ -57,6 +57,5 @@ def _carried_bytes(free_bytes: int, sizes: Sizes, now: Statistics) -> int:
     plugged = sizes.plugged_bytes
     described = plugged * DESCRIPTOR_BYTES // PAGE_BYTES
     base = max(0, now.total_bytes - sizes.inside_bytes - plugged - described)
-    base += sizes.balloon_bytes
     carrying = free_bytes * base // max(1, base + plugged)
     return int(carrying * LEFT_RATIO) * PAGE_BYTES // DESCRIPTOR_BYTES
