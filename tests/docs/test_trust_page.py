@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 import pytest
-from tests.docs.evidence import ROOT, rows
+from tests.docs.evidence import rows
 from tools.trust.__main__ import PAGE, collected
 from tools.trust.page import faults, plain
 from tools.trust.promises import PROMISES
@@ -61,44 +58,3 @@ def test_there_are_kinds_of_fault_enough_and_most_of_them_on_real_guests(
 
     assert len({fault for fault, _ in kinds}) >= KINDS
     assert len({fault for fault, real in kinds if real}) >= REAL_KINDS
-
-
-@pytest.mark.parametrize(
-    ("mark", "said"),
-    [
-        ('"capcity"', "test_one: 'capcity' is no promise; there are capacity, "),
-        ('"minimum", "a", "b"', "test_one: trust takes a promise and, if there is one, a kind"),
-        ('"minimum", ""', "test_one: trust takes a promise and, if there is one, a kind"),
-        ('"minimum", fault="a"', "test_one: trust takes a promise and, if there is one, a kind"),
-    ],
-)
-def test_a_mark_that_says_nothing_known_is_an_error_that_names_the_test(
-    tmp_path: Path, mark: str, said: str
-) -> None:
-    file = tmp_path / "test_some.py"
-    file.write_text(
-        f"import pytest\n@pytest.mark.trust({mark})\ndef test_one() -> None:\n    pass\n"
-    )
-
-    done = subprocess.run(
-        [
-            *(
-                sys.executable,
-                "-m",
-                "pytest",
-                "-p",
-                "tools.trust.recorder",
-                "-p",
-                "no:cacheprovider",
-            ),
-            *(f"--trust-record={tmp_path / 'record'}", str(file)),
-        ],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-
-    assert done.returncode != 0
-    assert said in done.stdout + done.stderr

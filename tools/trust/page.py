@@ -149,7 +149,7 @@ def _ways(items: Iterable[Outcome]) -> str:
             counted = item.test
         by_way.setdefault(_way(item), set()).add(counted)
     ways = ("on real guests", *(way for way, _ in WAYS))
-    return ", ".join(f"{len(by_way[way])} {way}" for way in ways if way in by_way)
+    return ", ".join(f"{way}: {len(by_way[way])}" for way in ways if way in by_way)
 
 
 def _way(item: Outcome) -> str:
