@@ -130,5 +130,7 @@ class DaemonProcess:
             handles = sum(1 for _ in (proc / "fd").iterdir())
         except OSError:
             return None
-        kib = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
-        return Footprint(rss_bytes=kib * KIB, handles=handles)
+        kib = [int(line.split()[1]) for line in lines if line.startswith("VmRSS:")]
+        if not kib:
+            return None  # it has just ended
+        return Footprint(rss_bytes=kib[0] * KIB, handles=handles)

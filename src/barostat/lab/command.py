@@ -31,7 +31,7 @@ COMMAND_LINE: Final = (
     "console=ttyS0 quiet panic=-1",
     "nr_cpus=1 psi=1 cryptomgr.notests",
     # Where the host is busy an emulated timer may tick too late for the kernel's test of it, and
-    # the kernel panics ("IO-APIC + timer doesn't work"); under KVM it leaves the test out by itself.
+    # the kernel panics ("IO-APIC + timer doesn't work"); under KVM it leaves that test out anyway.
     "no_timer_check",
     # Plugged memory is used at once, and can be given back again.
     "memhp_default_state=online_movable",
