@@ -215,7 +215,7 @@ async def test_a_guest_whose_hang_another_program_found_first_is_unreachable_too
     assert seen["beta"].run_state is RunState.RUNNING
 
 
-@pytest.mark.trust("doubt", "somebody switches a balloon's statistics off")
+@pytest.mark.trust("doubt", "a guest's statistics are switched off behind our back")
 async def test_statistics_that_nobody_asked_for_are_switched_on(
     hypervisor: LibvirtHypervisor, libvirtd: PrivateLibvirtd
 ) -> None:
@@ -255,7 +255,7 @@ async def test_settings_are_written_for_now_and_for_the_next_start_and_read_by_o
     assert hypervisor.settings_of((await look(hypervisor))["alpha"]) is None
 
 
-@pytest.mark.trust("input", "an edit breaks the settings in a domain's metadata")
+@pytest.mark.trust("input", "a VM's settings are broken while it runs")
 async def test_an_edit_by_virsh_is_noticed_at_the_next_look_and_a_broken_one_is_explained(
     hypervisor: LibvirtHypervisor, libvirtd: PrivateLibvirtd
 ) -> None:

@@ -81,7 +81,7 @@ def test_the_groups_default_is_ours_where_there_is_one() -> None:
     assert group_of(ServiceSection()) == (OWN_GROUP if OWN_GROUP in there else None)
 
 
-@pytest.mark.trust("confirmed", "two daemons run at once")
+@pytest.mark.trust("confirmed", "two daemons at once")
 def test_the_second_daemon_of_a_socket_is_told_who_is_the_first(tmp_path: Path) -> None:
     socket = tmp_path / "run" / "api.sock"
 

@@ -183,7 +183,7 @@ def test_a_database_that_somebody_else_holds_delays_nobody_and_is_written_later(
     assert "fuser" in said
 
 
-@pytest.mark.trust("input", "the disk is full")
+@pytest.mark.trust("input", "the disk with the history is full")
 @as_root
 def test_a_full_disk_is_told_once_and_written_again_when_there_is_room(
     disk: Path, caplog: pytest.LogCaptureFixture
