@@ -209,7 +209,7 @@ class Control:
         Args:
             guest: its name.
             size_bytes: its startup; None: as its hypervisor knows it, or its settings say.
-            weight: its rank; None: as its settings say.
+            weight: its rank; None: as its settings say, or the default.
             timeout_s: how long others may take to give what is missing.
 
         Raises:
@@ -223,7 +223,7 @@ class Control:
                 hint="start it without --observe to have it answer",
             )
         if size_bytes is None or weight is None:
-            known = await self._known_startup(guest)
+            known = await self._known_startup(guest, size_bytes)
             size_bytes = known.size_bytes if size_bytes is None else size_bytes
             weight = known.weight if weight is None else weight
         asked = Reservation(guest=guest, size_bytes=size_bytes, weight=weight)
@@ -233,17 +233,25 @@ class Control:
         """Give up what is set aside for a VM: how many bytes; None if nothing was asked for it."""
         return self._balancer.starting.release(guest)
 
-    async def _known_startup(self, guest: str) -> Startup:
+    async def _known_startup(self, guest: str, size_bytes: int | None) -> Startup:
+        """Find out what was not said; a VM that nobody knows yet starts with what was."""
         found = await self._startup(guest)
         if found is not None:
             return found
-        written = await self._written(guest)
-        if written is None or written.startup is None:
+        try:
+            written = await self._written(guest)
+        except UnknownGuestError:
+            if size_bytes is None:
+                raise
+            written = None
+        settings = written or SettingsFile()
+        size_bytes = settings.startup if size_bytes is None else size_bytes
+        if size_bytes is None:
             raise InputError(
                 f'how much memory VM "{guest}" starts with is not known',
                 hint=f"say it: barostat admit {guest} --size 2GiB",
             )
-        return Startup(size_bytes=written.startup, weight=written.weight)
+        return Startup(size_bytes=size_bytes, weight=settings.weight)
 
     async def known(self) -> tuple[str, ...]:
         """Name every VM that is known, running or not."""
