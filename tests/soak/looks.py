@@ -51,6 +51,9 @@ async def _listen(ground: Ground) -> None:
                 record.longest_pass_s = max(record.longest_pass_s, told.at_s - before.at_s)
             if too_much := promised_too_much(told.overview):
                 ground.fail(record.breaches, f"pass {told.number}: {too_much}")
+            if not ground.daemon.ready:
+                ground.daemon.ready = True
+                ground.daemon.reload()  # what was written while it started
             ground.overview, before = told.overview, told
 
 
@@ -155,6 +158,7 @@ async def _look_at_daemon(ground: Ground) -> None:
         return
     if not ground.daemon.runs:
         ground.fail(ground.record.ends, "the daemon ended by itself")
+        ground.daemon.ready = False
         await ground.daemon.start()
     footprint = ground.daemon.footprint()
     if footprint is not None:

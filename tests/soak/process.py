@@ -54,6 +54,7 @@ class DaemonProcess:
         socket: where it is spoken to.
         log: what it says.
         lives: how often it was started.
+        ready: it has been heard.
     """
 
     def __init__(self, folder: Path, *, capacity_bytes: int) -> None:
@@ -61,6 +62,7 @@ class DaemonProcess:
         self.socket = folder / "daemon" / "sock"
         self.log = folder / "daemon.log"
         self.lives = 0
+        self.ready = False
         self._folder = folder
         self._config = folder / "barostat.toml"
         self._process: asyncio.subprocess.Process | None = None
@@ -98,11 +100,16 @@ class DaemonProcess:
         """Have it hand out another capacity from its next pass on."""
         self.capacity_bytes = capacity_bytes
         self._write()
-        if self._process is not None and self.runs:
+        self.reload()
+
+    def reload(self) -> None:
+        """Have it read its configuration anew; while it starts, SIGHUP would end it."""
+        if self.ready and self._process is not None and self.runs:
             self._process.send_signal(signal.SIGHUP)
 
     async def kill(self) -> None:
         """End it as a crash would."""
+        self.ready = False
         if self._process is not None and self.runs:
             self._process.kill()
             await self._process.wait()
