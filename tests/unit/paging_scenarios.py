@@ -129,6 +129,7 @@ def a_guest_that_restarts_has_its_minimum_in_memory() -> bool:
 def paging_ends_though_no_memory_was_found() -> bool:
     place, _ = restarted()
     began = place.now
+    decision = place.tick(boots(began), db(began))
     for _ in range(int(MOST_S) // 60 + 1):
         decision = place.tick(boots(began), db(place.now + 60), after_s=60)
     return paged_mib(decision) == 0

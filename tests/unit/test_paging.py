@@ -98,7 +98,7 @@ def test_paging_ends_when_the_guest_s_balloon_has_taken_back_what_it_had() -> No
 
 
 def test_a_guest_that_is_reset_while_it_is_paged_does_not_begin_anew() -> None:
-    place, _ = restarted()
+    place, decision = restarted()
     for _ in range(int(MOST_S) // 60 - 1):
         decision = place.resets(after_s=60)
     assert paged_mib(decision) == 512

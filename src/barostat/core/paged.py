@@ -39,11 +39,13 @@ def page_restarts(snapshot: Snapshot, known: Mapping[str, Assessment], ledger: L
         if restart is None or settings is None or not settings.enabled:
             item.page(None, None)
             continue
+        unpageable = snapshot.host.unpageable.get(guest.name)
         room = snapshot.host.pageable.get(guest.name, 0) - begun
-        paged = _enter(guest, settings, restart, ledger, missing_bytes=missing, pageable_bytes=room)
+        paged = 0
+        if unpageable is None:
+            paged = _enter(guest, settings, restart, ledger, missing, pageable_bytes=room)
         begun += paged if not restart.paged_bytes else 0
         sought += paged if item.line is None else 0
-        unpageable = snapshot.host.unpageable.get(guest.name)
         reason = paging_reason(paged, missing_bytes=missing, unpageable=unpageable)
         item.page(restart.going_on(paged), reason)
     return sought
@@ -54,8 +56,8 @@ def _enter(
     settings: MemorySettings,
     restart: Restart,
     ledger: Ledger,
-    *,
     missing_bytes: int,
+    *,
     pageable_bytes: int,
 ) -> int:
     """Promise a guest no more than what it has without what is paged for it."""

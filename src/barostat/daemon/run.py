@@ -18,7 +18,7 @@ import structlog
 
 from barostat.config.layers import Loaded, load
 from barostat.config.sections import DaemonConfig
-from barostat.core.fence import FencePolicy
+from barostat.core.fence import FenceMode, FencePolicy
 from barostat.daemon.api import api_of, history_of
 from barostat.daemon.lock import beside
 from barostat.daemon.logs import LogOutput
@@ -28,6 +28,7 @@ from barostat.engine.act import Outcome
 from barostat.engine.control import Control
 from barostat.engine.fencing import Fencing
 from barostat.engine.loop import Balancer, Tick
+from barostat.engine.paging import SmartPaging
 from barostat.engine.systemd import Systemd
 from barostat.errors import ConfigError, InputError
 from barostat.host.host import Host
@@ -82,10 +83,17 @@ class Daemon:
         self._host = Host(host_policy(config.host))
         self._observing = observe
         self._fencing = Fencing(self._fence_policy(config), self._guests, self._host)
+        self._paging = SmartPaging(
+            self._host,
+            self._guests,
+            note=beside(config.service.socket, "paging"),
+            fenced=lambda: self._fencing.policy.mode is FenceMode.HIGH,
+            observing=observe,
+        )
         self._balancer = Balancer(
             self._guests,
             self._guests,
-            self._host,
+            self._paging,
             policy=config.policy.policy(config.demand),
             on_tick=self._on_tick,
             on_outcome=self._on_outcome,
@@ -137,6 +145,7 @@ class Daemon:
                 tasks.create_task(self._balancer.run(self._stop), name="balance")
                 tasks.create_task(self._insight.run(self._stop), name="hear")
                 tasks.create_task(self._fencing.run(self._stop), name="fence")
+                tasks.create_task(self._paging.run(self._stop), name="page")
                 tasks.create_task(self._api.run(self._stop), name="serve")
                 if self._history is not None:
                     tasks.create_task(self._history.run(self._stop), name="record")
@@ -179,6 +188,7 @@ class Daemon:
 
     def _on_tick(self, tick: Tick) -> None:
         self._fencing.on_tick(tick)
+        self._paging.on_tick(tick)
         self._control.on_tick(tick)
         self._metrics.tick(tick)
         self._stream.on_tick(tick)

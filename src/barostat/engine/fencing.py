@@ -248,8 +248,8 @@ def _guests(tick: Tick, holdings: Mapping[str, Holding]) -> dict[str, _Guest]:
     found = {}
     for seen, decided in zip(tick.snapshot.guests, tick.decision.guests, strict=True):
         holding, devices = holdings.get(seen.name), seen.devices
-        if holding is None or not holding.measured:
-            continue
+        if holding is None or not holding.measured or decided.paged_bytes:
+            continue  # while the host pages for it, its limit follows that
         inmate = Inmate(
             run_state=seen.run_state,
             actual_bytes=devices.assigned_bytes,

@@ -29,6 +29,7 @@ __all__ = [
     "find_tree",
     "read_group",
     "set_limit",
+    "write_limit",
 ]
 
 UNLIMITED_BYTES: Final = 2**62
@@ -288,10 +289,19 @@ def set_limit(tree: Tree, group: Group, limit_bytes: int | None, *, hard: bool) 
         name, text = "memory.limit_in_bytes", "-1"
     else:
         name, text = ("memory.max" if hard else "memory.high"), "max"
+    write_limit(tree, f"{group.folder}/{name}", text if limit_bytes is None else str(limit_bytes))
+
+
+def write_limit(tree: Tree, path: str, text: str) -> None:
+    """Write one of a group's limits.
+
+    Raises:
+        HostError: it cannot be set; nothing was changed.
+    """
     try:
-        tree.write(f"{group.folder}/{name}", text if limit_bytes is None else str(limit_bytes))
+        tree.write(path, text)
     except OSError as error:
-        raise _refused(error, f"/{group.folder}/{name}") from error
+        raise _refused(error, f"/{path}") from error
 
 
 def _refused(error: OSError, path: str) -> HostError:

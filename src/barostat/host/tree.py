@@ -80,7 +80,7 @@ class Tree:
         Raises:
             OSError: the kernel's word why not.
         """
-        number = os.open(f"{self._root}/{path}", os.O_WRONLY | os.O_CLOEXEC)
+        number = os.open(f"{self._root}/{path}", os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
         try:
             os.write(number, text.encode())
         finally:
