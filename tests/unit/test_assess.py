@@ -75,6 +75,7 @@ def test_a_guest_whose_memory_cannot_be_freed_is_pinned_and_says_why() -> None:
 
     assert looked_at(guest(), unfit=huge).holds == (huge,)
     assert looked_at(replace(guest(), statistics=None), unfit=huge).holds == (huge,)
+    assert looked_at(replace(guest(), unfit=huge)).holds == (huge,)
 
 
 def test_a_guest_whose_memory_cannot_be_freed_is_held_by_its_operator_first() -> None:

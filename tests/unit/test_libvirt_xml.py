@@ -8,6 +8,7 @@ import pytest
 
 from barostat.config.settings_xml import NAMESPACE
 from barostat.core.observation import PlugDevice
+from barostat.core.reasons import ReasonCode, because
 from barostat.errors import RefusedError
 from barostat.hypervisors.base import Startup
 from barostat.hypervisors.libvirt_xml import plug_element, read_memory, read_startup
@@ -72,6 +73,13 @@ def test_plain_memory_is_boot_ram_and_its_balloon() -> None:
     assert memory.period_s == 5
     assert memory.plugs == ()
     assert (memory.settings, memory.settings_faults) == (None, ())
+
+
+def test_memory_that_the_host_cannot_have_back_is_told() -> None:
+    locked = domain().replace("</domain>", "<memoryBacking><locked/></memoryBacking></domain>")
+
+    assert read_memory(domain(), guest="web").unfit is None
+    assert read_memory(locked, guest="web").unfit == because(ReasonCode.LOCKED)
 
 
 def test_virtio_mem_is_neither_boot_ram_nor_what_the_balloon_leaves() -> None:
@@ -188,7 +196,7 @@ def test_a_domain_on_hugepages_starts_without_any_of_what_is_handed_out() -> Non
 
 
 def test_a_domain_starts_with_the_weight_of_its_settings() -> None:
-    written = f"<b:memory xmlns:b=\"{NAMESPACE}\" weight=\"123\"/>"
+    written = f'<b:memory xmlns:b="{NAMESPACE}" weight="123"/>'
 
     assert read_startup(domain(metadata=written), guest="web").weight == 123
 

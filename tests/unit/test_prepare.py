@@ -192,7 +192,7 @@ def test_all_that_makes_a_domain_unfit_is_said_at_once() -> None:
     with pytest.raises(InputError) as refused:
         prepare(unfit)
 
-    for reason in ("huge pages", "locked", "passed through", "encrypted"):
+    for reason in ("hugepages", "locked", "passed through", "encrypted (SEV)"):
         assert reason in refused.value.message
     assert "nothing was changed" in refused.value.hint
 

@@ -173,7 +173,7 @@ def _pinned(
         return because(ReasonCode.HELD)
     if guest.run_state is not RunState.RUNNING and guest.run_state in PINNED_BY_STATE:
         return because(PINNED_BY_STATE[guest.run_state], since_s=now_s - guest.seen_at_s)
-    return _fake(unfit) or _unheard(guest, now_s, policy)
+    return _fake(unfit or guest.unfit) or _unheard(guest, now_s, policy)
 
 
 def _fake(unfit: Reason | None) -> Reason | None:

@@ -130,6 +130,7 @@ class GuestObservation:
         disturbed_at_s: when it was last booted, reset, resumed or migrated, or first seen.
         inside: what a program in the guest said beyond that, as far as it is not too old.
         heard_by: who said it; BALLOON while there is no such program, or it is not believed.
+        unfit: why the host cannot have back what it gives, as far as its hypervisor knows.
     """
 
     name: str
@@ -141,6 +142,7 @@ class GuestObservation:
     disturbed_at_s: float
     inside: Inside | None = None
     heard_by: Depth = Depth.BALLOON
+    unfit: Reason | None = None
 
     @property
     def depth(self) -> Depth:

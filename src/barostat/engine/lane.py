@@ -235,7 +235,7 @@ class Lane:
         settings = snapshot.settings.get(guest.name)
         if settings is None or not settings.enabled or settings.paused or snapshot.paused:
             return False
-        if guest.name in snapshot.host.unfit:
+        if guest.unfit is not None or guest.name in snapshot.host.unfit:
             return False
         size_bytes = guest.devices.assigned_bytes
         state = decision.state.guests.get(guest.name)

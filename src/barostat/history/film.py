@@ -178,6 +178,7 @@ def _frame(was: Snapshot, now: Snapshot, *, carried_out: bool) -> Frame:
             change is None
             or inner is None
             or guest.heard_by is not before.heard_by
+            or guest.unfit != before.unfit
             or guest.run_state is not before.run_state
             or guest.disturbed_at_s != before.disturbed_at_s
         ):

@@ -278,6 +278,7 @@ class LibvirtGuest:
             seen_at_s=self._seen_s + ahead_s,
             statistics_at_s=self._statistics_s + ahead_s,
             disturbed_at_s=self._life.disturbed_s + ahead_s,
+            unfit=memory.unfit,
         )
 
 

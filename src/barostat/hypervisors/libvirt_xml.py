@@ -16,9 +16,11 @@ from xml.etree import ElementTree as ET
 from barostat.config.settings_file import SettingsFile
 from barostat.config.settings_xml import TAG, read_settings
 from barostat.core.observation import Devices, PlugDevice
+from barostat.core.reasons import Reason
 from barostat.core.settings import DEFAULT_WEIGHT
 from barostat.errors import InputError, RefusedError, SettingsError
 from barostat.hypervisors.base import Startup
+from barostat.hypervisors.domain_unfit import unfit_reasons
 from barostat.hypervisors.domain_xml import parse_domain, set_size, size_bytes, whole_number
 
 __all__ = ["DomainMemory", "plug_element", "read_memory", "read_startup"]
@@ -42,6 +44,7 @@ class DomainMemory:
         settings: what stands in the metadata; None if nothing does.
         settings_faults: why it cannot be used.
         agent: the socket of the channel to Barostat's agent in it, None if it has none.
+        unfit: why the host cannot have back what it gives, None if it can.
     """
 
     boot_bytes: int
@@ -53,6 +56,7 @@ class DomainMemory:
     settings: SettingsFile | None
     settings_faults: tuple[str, ...]
     agent: Path | None = None
+    unfit: Reason | None = None
 
     def devices(
         self, *, actual_bytes: int | None, target_bytes: int | None, loaded: bool
@@ -109,6 +113,7 @@ def _read(root: ET.Element, guest: str) -> DomainMemory:
         settings=settings,
         settings_faults=faults,
         agent=_agent(root),
+        unfit=next(iter(unfit_reasons(root)), None),
     )
 
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 from xml.etree import ElementTree as ET
 
+from barostat.core.explain import sentence
 from barostat.errors import InputError
+from barostat.hypervisors.domain_unfit import unfit_reasons
 from barostat.hypervisors.domain_xml import (
     child,
     keep_prefixes,
@@ -102,15 +104,7 @@ def prepare(
 
 def _refuse_unfit(root: ET.Element) -> None:
     """Refuse a domain whose memory cannot be moved, with every reason."""
-    faults = []
-    if root.find("memoryBacking/hugepages") is not None:
-        faults.append("its memory is in huge pages, of which a balloon frees nothing")
-    if root.find("memoryBacking/locked") is not None:
-        faults.append("its memory is locked")
-    if root.find("devices/hostdev") is not None:
-        faults.append("a host device is passed through to it, which pins all of its memory")
-    if root.find("launchSecurity") is not None:
-        faults.append("its memory is encrypted, and the host cannot take it back")
+    faults = [sentence(reason) for reason in unfit_reasons(root)]
     if faults:
         raise InputError(
             f'VM "{root.findtext("name", "?")}" cannot have Dynamic Memory: ' + "; ".join(faults),

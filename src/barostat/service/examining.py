@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from barostat.core.observation import RunState
-from barostat.core.reasons import ReasonCode
+from barostat.core.reasons import Reason, ReasonCode, because
 from barostat.doctor.examine import blocks, examine
 from barostat.doctor.facts import Daemon, GuestFacts
 from barostat.doctor.findings import Finding
@@ -15,6 +16,16 @@ from barostat.errors import BarostatError
 from barostat.service.documents import Examination, Found, Guest, Overview
 
 __all__ = ["Asked", "examination_of", "examine_all"]
+
+_UNFIT: Final = frozenset(
+    code.value
+    for code in (
+        ReasonCode.CONFIDENTIAL,
+        ReasonCode.PASSTHROUGH,
+        ReasonCode.HUGEPAGES,
+        ReasonCode.LOCKED,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +109,7 @@ def _facts(guest: Guest, machine: Machine) -> GuestFacts:
         plugged_bytes=guest.plugged_bytes,
         total_bytes=guest.total_bytes,
         swapped_out_bytes=guest.swapped_out_bytes,
-        unfit=machine.unfit.get(guest.name),
+        unfit=machine.unfit.get(guest.name) or _unfit(guest),
         minimum_bytes=None if settings is None else settings.minimum_bytes,
         maximum_bytes=None if settings is None else settings.maximum_bytes,
         enabled=settings is not None and settings.enabled,
@@ -110,6 +121,12 @@ def _silence(guest: Guest) -> str | None:
     if guest.fault is not None or guest.run_state is not RunState.UNREACHABLE:
         return guest.fault
     return "its hypervisor does not answer"
+
+
+def _unfit(guest: Guest) -> Reason | None:
+    """Say why the host cannot have back what it gives, by what its hypervisor knows of it."""
+    found = (why for why in guest.reasons if why.code in _UNFIT)
+    return next((because(ReasonCode(why.code), **why.numbers) for why in found), None)
 
 
 def _settings_fault(guest: Guest) -> str | None:
