@@ -154,7 +154,6 @@ async def test_without_moving_everything_is_decided_and_nothing_is_done(host: Ho
     assert host.outcomes == []
 
 
-@pytest.mark.trust("start", "a VM starts on a full host")
 async def test_ticks_keep_their_pace_and_a_late_one_is_not_made_up_for(host: Host) -> None:
     host.add("web")
 

@@ -112,7 +112,9 @@ def faults(outcomes: Iterable[Outcome]) -> Iterator[str]:
     """Give a row for each kind of fault, those on real guests first."""
     shown = [(item, mark) for item, mark in _shown(outcomes) if mark.fault is not None]
     real = {mark.fault for item, mark in shown if item.real}
-    for kind in sorted({mark.fault or "" for _, mark in shown}, key=lambda k: (k not in real, k)):
+    for kind in sorted(
+        {mark.fault or "" for _, mark in shown}, key=lambda k: (k not in real, k.casefold())
+    ):
         of_it = [(item, mark) for item, mark in shown if mark.fault == kind]
         items = _once(item for item, _ in of_it)
         promised = {mark.promise for _, mark in of_it}

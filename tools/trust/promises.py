@@ -11,8 +11,7 @@ PROMISES: Final = {
     "nobody is granted any.",
     "confirmed": "Nothing is granted before it is confirmed free.",
     "minimum": "No guest is below its minimum by our doing.",
-    "unharmed": "No guest is lost by our doing: none killed, none starved, none left waiting for "
-    "memory that there is.",
+    "unharmed": "No guest is lost or starved by our doing.",
     "ends": "Every shrink ends: done, cancelled or stuck.",
     "rest": "Nothing oscillates for constant demand.",
     "liars": "A liar gains nothing in `share` mode; in `pressure` mode no more than the host "
