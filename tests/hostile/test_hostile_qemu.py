@@ -43,7 +43,7 @@ def small_host(**others: object) -> Host:
 
 @pytest.mark.trust("minimum", "a QEMU claims to be larger than the host")
 def test_a_qemu_that_claims_to_be_larger_than_the_host_takes_nobody_below_the_minimum() -> None:
-    """It is not prevented that it takes them there: SECURITY.md says so."""
+    """Where the host cannot see that it lies, it takes them there: SECURITY.md says so."""
     world = replace(
         devices(region=0), boot_bytes=2**60, balloon_actual_bytes=2**60, has_balloon=False
     )

@@ -224,7 +224,7 @@ def test_reasons_to_hold_a_guest_and_alarms_of_the_host_are_told_apart() -> None
     assert ReasonCode.NO_SAFE_PAGING in HOLDS
     assert not {ReasonCode.NUDGED, ReasonCode.BY_BALLOON} & set(HOLDS)
     kinds = {code.value.split("-")[0] for code in ALARMS}
-    assert kinds == {"capacity", "minimums", "no", "takes", "host"}
+    assert kinds == {"capacity", "minimums", "no", "takes", "false", "host"}
 
 
 def test_ages_are_of_the_last_word_and_of_the_last_answer() -> None:

@@ -90,6 +90,10 @@ _SENTENCES: Final[Mapping[ReasonCode, str]] = {
     ReasonCode.CONFIDENTIAL: (
         "its memory is encrypted ({technique}), so what it gives back is not freed"
     ),
+    ReasonCode.FALSE_SIZE: (
+        "{guest}'s QEMU says that it has {claimed_bytes}, and by what the host sees it can have "
+        "{most_bytes} at most: it is counted at what its process holds or was started with"
+    ),
     ReasonCode.NO_STATISTICS: "it says nothing about its memory that can be believed",
     ReasonCode.STALE: "its statistics are {age_s} old",
     ReasonCode.RESTING: (

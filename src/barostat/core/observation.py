@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from barostat.core.reasons import Reason
 from barostat.core.settings import DEFAULT_WEIGHT, MemorySettings
@@ -144,6 +144,20 @@ class GuestObservation:
     heard_by: Depth = Depth.BALLOON
     unfit: Reason | None = None
 
+    def counted_at(self, size_bytes: int) -> GuestObservation:
+        """Give the guest as one of a fixed size that says nothing: its hypervisor is not believed.
+
+        Args:
+            size_bytes: what the host sees of it.
+        """
+        fixed = Devices(
+            boot_bytes=size_bytes,
+            balloon_actual_bytes=size_bytes,
+            balloon_target_bytes=size_bytes,
+            has_balloon=False,
+        )
+        return replace(self, devices=fixed, statistics=None, inside=None, heard_by=Depth.BALLOON)
+
     @property
     def depth(self) -> Depth:
         """How deep one can look into it now."""
@@ -163,6 +177,8 @@ class HostObservation:
         in_use: by guest, the most that it can be using, in bytes, as far as the host can tell.
         pageable: by guest that boots, how much of its memory the host could page for it.
         unpageable: by guest that boots, why the host cannot.
+        counted: by guest whose hypervisor's word on its size cannot be true, at what it is counted
+            instead, in bytes.
     """
 
     capacity_bytes: int
@@ -173,6 +189,7 @@ class HostObservation:
     in_use: Mapping[str, int] = field(default_factory=dict)
     pageable: Mapping[str, int] = field(default_factory=dict)
     unpageable: Mapping[str, str] = field(default_factory=dict)
+    counted: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

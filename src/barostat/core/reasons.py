@@ -77,6 +77,7 @@ class ReasonCode(enum.Enum):
     MINIMUMS_TOO_LARGE = "minimums-too-large"
     NO_ROOM = "no-room"
     TAKES_MORE = "takes-more"
+    FALSE_SIZE = "false-size"
     HOST_LOW = "host-low"
     HOST_STALLS = "host-stalls"
     HOST_SWAPS = "host-swaps"

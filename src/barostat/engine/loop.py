@@ -20,7 +20,7 @@ from barostat.core.observation import Snapshot
 from barostat.core.policy import Policy
 from barostat.engine.act import Actor, Outcome
 from barostat.engine.lane import Lane, Pace
-from barostat.engine.observe import HostSource, SettingsSource, take_snapshot
+from barostat.engine.observe import HostSource, SettingsSource, believed, take_snapshot
 from barostat.engine.starting import Starting
 from barostat.guest.base import HostWord, Insight
 from barostat.hypervisors.base import Hypervisor
@@ -167,7 +167,7 @@ class Balancer:
         # a VM may have been admitted meanwhile, and keeps what was set aside for it.
         snapshot = replace(
             snapshot,
-            guests=self.lane.freshest(snapshot.guests),
+            guests=believed(self.lane.freshest(snapshot.guests), snapshot.host),
             reservations=self.starting.reservations(),
         )
         tick = self._decide(snapshot, observe_s=self._clock() - began_s)

@@ -18,6 +18,7 @@ __all__ = [
     "FixedSettings",
     "HostSource",
     "SettingsSource",
+    "believed",
     "deepened",
     "take_snapshot",
     "to_the_millisecond",
@@ -115,10 +116,23 @@ async def take_snapshot(
     return Snapshot(
         now_s=clock(),
         host=box,
-        guests=tuple(sorted(guests, key=lambda guest: guest.name)),
+        guests=believed(sorted(guests, key=lambda guest: guest.name), box),
         settings=known,
         settings_faults=faults,
         paused=paused,
+    )
+
+
+def believed(
+    guests: Sequence[GuestObservation], box: HostObservation
+) -> tuple[GuestObservation, ...]:
+    """Put what the host sees in the place of what a hypervisor says that cannot be true."""
+    counted = box.counted
+    if not counted:
+        return tuple(guests)
+    return tuple(
+        guest.counted_at(counted[guest.name]) if guest.name in counted else guest
+        for guest in guests
     )
 
 

@@ -54,6 +54,8 @@ class Command:
         sockets: names of its QMP sockets without their endings: a VM may be known by one.
         uuid: its UUID in small letters, if it was given one.
         size_bytes: the memory it was started with; 0 for a QEMU that runs no VM.
+        most_bytes: the most that it can ever have, with what is plugged later; None where that is
+            not on its command line.
         memory_paths: files that its memory stands in.
         hugepages: its memory was asked to be made of hugepages.
         devices: the host's devices that are passed through to it.
@@ -66,6 +68,7 @@ class Command:
     sockets: frozenset[str] = frozenset()
     uuid: str | None = None
     size_bytes: int = DEFAULT_SIZE_BYTES
+    most_bytes: int | None = None
     memory_paths: tuple[str, ...] = ()
     hugepages: bool = False
     devices: tuple[str, ...] = ()
@@ -89,6 +92,7 @@ def read_command(words: Sequence[str]) -> Command:
         sockets=frozenset(_sockets(options)),
         uuid=_text(values.get("uuid", {}), "").lower() or None,
         size_bytes=_size_bytes(values),
+        most_bytes=_most_bytes(values),
         memory_paths=tuple(path for path in paths if path),
         hugepages=any(_on(fields, "hugetlb") for fields in objects),
         devices=tuple(_devices(options)),
@@ -172,10 +176,21 @@ def _size_bytes(values: dict[str, dict[str, Any]]) -> int:
     machine = values.get("machine", values.get("M", {}))
     if _kind(machine, "type") == "none":  # libvirt asking QEMU what it can do
         return 0
+    size = _parsed_bytes(_kind(values.get("m", {}), "size"))
+    return DEFAULT_SIZE_BYTES if size is None else size
+
+
+def _most_bytes(values: dict[str, dict[str, Any]]) -> int | None:
     memory = values.get("m", {})
-    found = _SIZE.fullmatch(_kind(memory, "size"))
+    size = _parsed_bytes(_kind(memory, "size"))
+    most = _parsed_bytes(_text(memory, "maxmem"))
+    return size if size is None or most is None else max(size, most)
+
+
+def _parsed_bytes(text: str) -> int | None:
+    found = _SIZE.fullmatch(text)
     if found is None:
-        return DEFAULT_SIZE_BYTES
+        return None
     whole, fraction, unit = found[1], found[2] or "", found[3].lower()
     scale: int = 10 ** len(fraction)
     return min(int(whole + fraction) * _UNITS[unit] // scale, LARGEST_BYTES)

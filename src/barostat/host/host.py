@@ -19,6 +19,7 @@ from barostat.core.reasons import Reason, ReasonCode, because
 from barostat.errors import HostError
 from barostat.host.accounts import Accounts, Overhead, draw_up, watch_overhead
 from barostat.host.brake import BrakeState, Stage, alarms, brake, wanted_back_bytes
+from barostat.host.claimed import counted_bytes, false_size
 from barostat.host.holding import Holding, hold, is_suspect, takes_more
 from barostat.host.matching import Matches, match, unfit
 from barostat.host.memory import Memory, read_memory
@@ -54,6 +55,7 @@ class HostReport:
         unfit: by guest, why the host cannot have back what that guest gives.
         alarms: what is wrong with it.
         holdings: by guest, what its QEMU holds; one whose QEMU is not to be seen is missing.
+        counted: by guest whose hypervisor is not believed, at what it is counted, in bytes.
     """
 
     seen_at_s: float
@@ -68,6 +70,7 @@ class HostReport:
     unfit: dict[str, Reason]
     alarms: tuple[Reason, ...]
     holdings: dict[str, Holding] = field(default_factory=dict)
+    counted: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,7 @@ class Host:
             alarms=self.report.alarms,
             unfit=self.report.unfit,
             in_use=self._in_use(),
+            counted=self.report.counted,
         )
 
     def _in_use(self) -> dict[str, int]:
@@ -173,12 +177,19 @@ class Host:
             granting=False,
             alarms=(unseen,),
             unfit=last.unfit,
+            counted=last.counted,
         )
 
     def _judge(self, seen: _Seen, guests: Sequence[GuestObservation]) -> HostReport:
         now_s, policy, memory = self._clock(), self.policy, seen.memory
         boots = {guest.name: guest.devices.boot_bytes for guest in guests}
         matches = match(boots, seen.processes)
+        false = _false_sizes(guests, matches, memory)
+        counted = {name: counted_bytes(matches.by_guest.get(name), memory) for name in false}
+        guests = [
+            guest.counted_at(counted[guest.name]) if guest.name in counted else guest
+            for guest in guests
+        ]
         held = sum(process.resident_bytes for process in seen.processes)
         outside = outside_bytes(memory, held)
         self._reserve = watch(self._reserve, outside, now_s=now_s, policy=policy)
@@ -205,9 +216,14 @@ class Host:
             outside_bytes=outside,
             vms=len(seen.processes),
             foreign=tuple(item.command.name or f"process {item.pid}" for item in matches.foreign),
-            unfit=unfit(matches.by_guest),
-            alarms=(*alarms(self._brake, memory, policy), *_takers(guests, holdings)),
+            unfit=unfit(matches.by_guest) | false,
+            alarms=(
+                *alarms(self._brake, memory, policy),
+                *_takers(guests, holdings),
+                *false.values(),
+            ),
             holdings=holdings,
+            counted=counted,
         )
 
     def _look_closer(
@@ -256,6 +272,16 @@ class Host:
                 "this kernel does not say whether the host's processes wait for memory (PSI): "
                 "only what is available and what is swapped out act as brakes"
             )
+
+
+def _false_sizes(
+    guests: Sequence[GuestObservation], matches: Matches, memory: Memory
+) -> dict[str, Reason]:
+    """Say of which guests the hypervisor cannot be believed, and why."""
+    found = {
+        guest.name: false_size(guest, matches.by_guest.get(guest.name), memory) for guest in guests
+    }
+    return {guest: reason for guest, reason in found.items() if reason is not None}
 
 
 def _takers(

@@ -31,7 +31,10 @@ from barostat.service.metrics_seen import BOUNDS_S, Durations, Seen
 __all__ = ["host_families"]
 
 _CODES: Final = tuple(ReasonCode)
-HOLDS: Final = _CODES[_CODES.index(ReasonCode.NO_SETTINGS) : _CODES.index(ReasonCode.CAPACITY_LOST)]
+HOLDS: Final = (
+    *_CODES[_CODES.index(ReasonCode.NO_SETTINGS) : _CODES.index(ReasonCode.CAPACITY_LOST)],
+    ReasonCode.FALSE_SIZE,  # of a guest and of the host
+)
 ALARMS: Final = _CODES[_CODES.index(ReasonCode.CAPACITY_LOST) :]
 
 
