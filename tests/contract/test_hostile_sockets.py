@@ -132,6 +132,18 @@ async def test_what_stays_silent_is_told_to_be_busy_or_hung(tmp_path: Path, word
     assert "serves one client" in fault.hint
 
 
+@pytest.mark.trust("doubt", "a QEMU hangs while the daemon starts")
+async def test_what_has_not_answered_by_the_first_look_is_told_to_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(qmp_socket, "FIRST_ATTEMPT_S", 0.01)
+    path = tmp_path / "web.qmp"
+    async with serving(path, saying(b"")):
+        fault = await fault_of(path)
+
+    assert "has not answered" in fault.message
+
+
 @pytest.mark.trust("input", "a QMP socket takes no more connections")
 async def test_a_socket_whose_backlog_is_full_is_told_to_be_busy(tmp_path: Path) -> None:
     path = tmp_path / "web.qmp"

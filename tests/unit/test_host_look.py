@@ -219,6 +219,22 @@ async def test_a_capacity_that_was_given_is_braked_all_the_same(folder: HostFold
     assert not found.granting
 
 
+async def test_of_a_capacity_that_was_given_a_vm_that_has_not_answered_yet_has_its_part(
+    folder: HostFolder,
+) -> None:
+    folder.qemu(1234, rss=900)
+    folder.qemu(1300, "-name", "hung", "-m", "2048", rss=500)
+    folder.qemu(1400, "-name", "not-ours", "-m", "1024", rss=500)
+    policy = HostPolicy(capacity_bytes=8 * GIB)
+    host = Host(policy, root=folder.root, silent=lambda: ["hung", "web", "nobody"])
+
+    while_silent = await host.observe([seen("web")])
+    once_seen = await host.observe([seen("web"), seen("hung")])
+
+    assert while_silent.capacity_bytes == 6 * GIB
+    assert once_seen.capacity_bytes == 8 * GIB
+
+
 async def test_this_machine_can_be_looked_at() -> None:
     host = Host()
 

@@ -80,7 +80,7 @@ class Daemon:
         self._reporter = Reporter(moving=not observe)
         self._guests = guests_of(config)
         self._insight = insight_of(config.agent, self._guests, on_report=self._hear)
-        self._host = Host(host_policy(config.host))
+        self._host = Host(host_policy(config.host), silent=lambda: self._guests.faults)
         self._observing = observe
         self._fencing = Fencing(self._fence_policy(config), self._guests, self._host)
         self._paging = SmartPaging(

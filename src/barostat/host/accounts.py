@@ -107,6 +107,7 @@ def draw_up(
     overheads: Mapping[str, Overhead],
     host_up_s: float,
     policy: HostPolicy,
+    silent: Sequence[QemuProcess] = (),
 ) -> Accounts:
     """Subtract from the host's memory all that guests cannot have.
 
@@ -119,6 +120,7 @@ def draw_up(
         overheads: measured, by guest.
         host_up_s: how long the host has been up.
         policy: the estimates.
+        silent: those of `foreign` that run VMs of ours which have not answered yet.
     """
     overhead = sum(overhead_bytes(seen, overheads.get(seen.name), policy) for seen in guests)
     others = sum(_foreign_bytes(process, host_up_s) for process in foreign)
@@ -129,9 +131,11 @@ def draw_up(
     )
     pools = max(0, memory.hugetlb_bytes - huge)
     left = memory.total_bytes - pools - reserve_bytes - overhead - others
-    fixed = policy.capacity_bytes
+    if policy.capacity_bytes is not None:
+        # What a VM of ours has is in no ledger until it was seen once, and still it has it.
+        left = policy.capacity_bytes - sum(_foreign_bytes(item, host_up_s) for item in silent)
     return Accounts(
-        capacity_bytes=max(0, left) if fixed is None else fixed,
+        capacity_bytes=max(0, left),
         reserve_bytes=reserve_bytes,
         overhead_bytes=overhead,
         foreign_bytes=others,

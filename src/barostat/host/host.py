@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,7 @@ from barostat.host.accounts import Accounts, Overhead, draw_up, watch_overhead
 from barostat.host.brake import BrakeState, Stage, alarms, brake, wanted_back_bytes
 from barostat.host.claimed import counted_bytes, false_size
 from barostat.host.holding import Holding, hold, is_suspect, takes_more
-from barostat.host.matching import Matches, match, unfit
+from barostat.host.matching import Matches, match, of_names, unfit
 from barostat.host.memory import Memory, read_memory
 from barostat.host.policy import HostPolicy
 from barostat.host.processes import ProcessTable, QemuProcess
@@ -87,6 +87,7 @@ class Host:
         policy: the numbers to judge by.
         root: where /proc and /sys are; another folder holds captured ones.
         clock: monotonic seconds.
+        silent: names the VMs that should be seen and do not answer.
 
     Attributes:
         policy: the numbers to judge by; may be replaced between two looks.
@@ -101,12 +102,14 @@ class Host:
         *,
         root: Path = Path("/"),
         clock: Callable[[], float] = time.monotonic,
+        silent: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self.policy = policy or HostPolicy()
         self.report: HostReport | None = None
         self._tree = Tree(root)
         self._table = ProcessTable(self._tree)
         self._clock = clock
+        self._silent = silent
         self._looking: asyncio.Future[_Seen] | None = None
         self._reserve = ReserveState()
         self._brake = BrakeState()
@@ -205,6 +208,7 @@ class Host:
             overheads=self._overheads,
             host_up_s=seen.host_up_s,
             policy=policy,
+            silent=of_names(matches.foreign, self._silent()),
         )
         return HostReport(
             seen_at_s=now_s,

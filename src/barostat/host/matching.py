@@ -14,7 +14,7 @@ from typing import Final
 from barostat.core.reasons import Reason, ReasonCode, because
 from barostat.host.processes import QemuProcess
 
-__all__ = ["Matches", "match", "unfit"]
+__all__ = ["Matches", "match", "of_names", "unfit"]
 
 PINNED_RATIO: Final = 0.5
 """With more than this of its memory locked, a device that was added later pins it, or an operator
@@ -57,6 +57,12 @@ def match(boot_bytes: Mapping[str, int], processes: Sequence[QemuProcess]) -> Ma
             taken.add(best.pid)
     foreign = tuple(process for process in processes if process.pid not in taken)
     return Matches(by_guest=found, foreign=foreign)
+
+
+def of_names(processes: Iterable[QemuProcess], names: Iterable[str]) -> tuple[QemuProcess, ...]:
+    """Give those that run VMs of these names, as a guest's may be written."""
+    wanted = {name.partition("@")[0] for name in names}
+    return tuple(process for process in processes if not wanted.isdisjoint(_names(process)))
 
 
 def _names(process: QemuProcess) -> Iterable[str]:

@@ -17,7 +17,8 @@ class HostPolicy:
 
     Attributes:
         capacity_bytes: all that VMs may have together; unset: worked out from the host's memory,
-            its reserve, and what else is on it. The brakes act either way.
+            its reserve, and what else is on it. The brakes act either way, and what a VM holds
+            that should be seen and has not answered yet is subtracted.
         reserve_bytes: what the host keeps for itself; unset: the largest of the three below.
         reserve_ratio: a share of its memory: the kernel's tables and caches grow with it; peers
             keep 1 to 6 %.

@@ -19,6 +19,7 @@ from barostat.core.observation import GuestObservation, RunState
 from barostat.errors import (
     GuestGoneError,
     HypervisorError,
+    UnreachableError,
 )
 from barostat.hypervisors.qga_socket import GuestAgentSocket
 from barostat.hypervisors.qmp_guest import QmpGuest
@@ -120,7 +121,12 @@ class QmpSocket:
         first = self._pause_s == FIRST_PAUSE_S and not silent
         self._attempt = asyncio.create_task(self._attach(), name=f"attach {self.name}")
         if first:
-            await asyncio.wait({self._attempt}, timeout=FIRST_ATTEMPT_S)
+            _, late = await asyncio.wait({self._attempt}, timeout=FIRST_ATTEMPT_S)
+            if late and self.fault is None:  # it is there, and must not be taken for absent
+                self.fault = UnreachableError(
+                    f"{self.file.path} has not answered within {FIRST_ATTEMPT_S:g} s",
+                    hint="it is waited for; if its QEMU hangs, look into that",
+                )
 
     async def _attach(self) -> None:
         """Connect anew. A guest whose socket nobody listens at any more has ended."""
