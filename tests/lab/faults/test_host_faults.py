@@ -106,7 +106,7 @@ async def test_while_a_hog_has_the_hosts_memory_nobody_grows_and_guests_give_it_
     kit: Kit, tmp_path: Path
 ) -> None:
     box = SmallBox(tmp_path)
-    async with ground(kit, spec("web"), spec("db"), host=box) as place:
+    async with ground(kit, spec("web", swap_mib=512), spec("db"), host=box) as place:
         await place.serves("web")
         async with hog(box):
             low = await place.until(lambda tick: ReasonCode.HOST_LOW in alarms(tick), "host low")
