@@ -30,7 +30,7 @@ def test_a_soak_of_a_minute_finds_nothing(tmp_path: Path) -> None:
     results = tmp_path / "soak.json"
 
     done = subprocess.run(
-        [sys.executable, "-m", "tests.soak", "--for", "60s", "--json", results],
+        [sys.executable, "-m", "tests.soak", "--for", "60s", "--seed", "7", "--json", results],
         cwd=ROOT,
         capture_output=True,
         text=True,
