@@ -40,6 +40,8 @@ def _daemon(tmp_path: Path) -> Iterator[None]:
         ("pause", "host-pause"),
         ("resume", "host-pause"),
         ("watch web --until ok", "watched"),
+        ("admit new --release", "release"),
+        ("admit new --size 1MiB", "start"),
         ("history web", "guest-history"),
         ("token create --role viewer --name grafana", "token-made"),
         ("token list", "token-list"),

@@ -32,7 +32,7 @@ LARGEST_XML: Final = 4 * 1024 * 1024
 
 @click.command()
 @click.argument("vm")
-@click.option("--size", type=SIZE, help="What it starts with. Default: as libvirt or it says.")
+@click.option("--size", type=SIZE, help="What it starts with. Default: its XML's or settings'.")
 @click.option(
     "--weight", type=click.IntRange(0, LARGEST_WEIGHT), help="Its rank. Default: its settings'."
 )
