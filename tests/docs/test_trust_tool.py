@@ -100,7 +100,7 @@ def test_a_run_is_counted_with_one_worker_or_several(tmp_path: Path, workers: st
 @pytest.mark.parametrize(
     ("mark", "said"),
     [
-        ('"capcity"', "test_one: 'capcity' is no promise; there are capacity, "),
+        ('"kindness"', "test_one: 'kindness' is no promise; there are capacity, "),
         ('"minimum", ""', "test_one: trust takes a promise and, if there is one, a kind"),
     ],
 )
