@@ -30,19 +30,21 @@ def test_that_counts(record_property): record_property("cases", 70)
 
 @trust("rest")
 @given(st.integers())
-@settings(max_examples=30, database=None)
+@settings(max_examples=30, database=None, deadline=None)
 def test_of_examples(number): pass
 
 class Machine(RuleBasedStateMachine):
     @rule()
     def go_on(self): pass
 
-Machine.TestCase.settings = settings(max_examples=10, stateful_step_count=5, database=None)
+Machine.TestCase.settings = settings(
+    max_examples=10, stateful_step_count=5, database=None, deadline=None
+)
 test_of_steps = trust("ends")(Machine.TestCase)
 
 @trust("doubt")
 @given(st.integers())
-@settings(database=None)
+@settings(database=None, deadline=None)
 def test_that_fails(number): assert number < 100
 
 @pytest.fixture
@@ -71,7 +73,7 @@ def ran(folder: Path, tests: str, *arguments: str) -> tuple[Path, str]:
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
     )
     return record, done.stdout + done.stderr
 
