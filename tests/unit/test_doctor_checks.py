@@ -41,6 +41,7 @@ HEALTHY = HostFacts(
     way="a daemon answers",
     libvirt=Libvirt(serving=True, bound=True, version=(10, 1, 0)),
     qemu=(9, 0, 0),
+    limit_faults=(),
 )
 WEB = GuestFacts(
     name="web",
@@ -69,6 +70,38 @@ def of_host(check: str, **known: Any) -> Finding | None:
 def of_guest(check: str, **known: Any) -> Finding | None:
     found = examine(HEALTHY, [replace(WEB, **known)])
     return next((item for item in found if (item.subject, item.check) == ("web", check)), None)
+
+
+@pytest.mark.parametrize(
+    ("known", "level", "says"),
+    [
+        ({"paging_fault": ""}, Level.OK, "paged by the host"),
+        ({"paging_fault": "the host has no swap"}, Level.ADVICE, "the host has no swap: "),
+    ],
+)
+def test_whether_the_host_could_page_for_a_vm_that_restarts_is_said(
+    known: dict[str, str], level: Level, says: str
+) -> None:
+    found = of_host("smart-paging", **known)
+
+    assert found is not None
+    assert found.level is level
+    assert says in found.says
+
+
+def test_limits_that_do_not_stand_are_told_where_a_daemon_is_asked() -> None:
+    wrong = of_host("limits", limit_faults=(("web", "it is in no cgroup of its own"),))
+    of_the_host = of_host("limits", limit_faults=(("", "this host has no memory cgroups"),))
+    fine = of_host("limits", limit_faults=())
+
+    assert of_host("limits", limit_faults=None) is None
+    assert wrong is not None
+    assert wrong.level is Level.ADVICE
+    assert "web's: it is in no cgroup of its own" in wrong.says
+    assert of_the_host is not None
+    assert "the host's: this host has no memory cgroups" in of_the_host.says
+    assert fine is not None
+    assert fine.level is Level.OK
 
 
 def test_a_healthy_host_and_guest_pass_every_check() -> None:

@@ -292,6 +292,7 @@ def test_every_metric_is_described_before_the_first_pass_as_after_it() -> None:
 def test_the_loop_tells_of_itself() -> None:
     metrics = Metrics(
         faults=lambda: {name: DeadlineError("silent") for name in ("db", "web")},
+        limit_faults=lambda: {"web": "its cgroup is shared", "": "no memory cgroups"},
         epoch_clock=lambda: 1_700_000_000.5,
     )
     for _ in range(3):
@@ -302,6 +303,7 @@ def test_the_loop_tells_of_itself() -> None:
     assert said("barostat_ticks_total") == 3
     assert said("barostat_last_tick_timestamp_seconds") == 1_700_000_000.5
     assert said("barostat_faults") == 1  # web is seen, whether it answers or not
+    assert said("barostat_limit_faults") == 2
     assert said("barostat_moving") == 1
     assert said("barostat_paused") == 0
     assert said("barostat_tier", tier="plenty") == 1

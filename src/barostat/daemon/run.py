@@ -113,12 +113,14 @@ class Daemon:
             powered_off=self._guests.powered_off,
             startup=self._guests.startup,
             cards=self._insight.card,
+            limit_faults=self._limit_faults,
         )
         self._history = history_of(config.history)
         self._stream = TickStream(self._control, report=lambda: self._host.report)
         self._metrics = Metrics(
             host=lambda: self._host.report,
             faults=lambda: self._guests.faults,
+            limit_faults=self._limit_faults,
             looks=lambda: self._balancer.lane.looks,
             moving=not observe,
         )
@@ -176,6 +178,9 @@ class Daemon:
 
     def _fence_policy(self, config: DaemonConfig) -> FencePolicy:
         return FencePolicy() if self._observing else config.fence.policy()
+
+    def _limit_faults(self) -> dict[str, str]:
+        return self._fencing.faults | self._paging.faults
 
     def _hear(self, guest: str) -> None:
         self._balancer.lane.hear(guest)

@@ -56,6 +56,8 @@ class HostFacts:
         programs: everything that runs, by the kernel's names.
         foreign: VMs that run and are not seen, by name.
         swapped_vms: every VM's name, and what of it the host swapped out, in bytes.
+        paging_fault: why the host could page for no VM that restarts, empty if it could.
+        limit_faults: around which VMs a limit does not stand, and why; None without a daemon.
     """
 
     memory: Memory
@@ -73,6 +75,8 @@ class HostFacts:
     programs: frozenset[str] = frozenset()
     foreign: tuple[str, ...] = ()
     swapped_vms: tuple[tuple[str, int], ...] = ()
+    paging_fault: str = ""
+    limit_faults: tuple[tuple[str, str], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

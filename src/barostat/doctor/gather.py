@@ -24,6 +24,7 @@ from barostat.host.host import Host
 from barostat.host.kernel import read_kernel
 from barostat.host.matching import Matches, match, unfit
 from barostat.host.processes import ProcessTable, QemuProcess, process_names
+from barostat.host.swap import swap_fault
 from barostat.host.tree import Tree
 
 __all__ = ["Machine", "ask_libvirt", "ask_qemu", "look_at_machine"]
@@ -97,6 +98,7 @@ async def look_at_machine(
         programs=await asyncio.to_thread(process_names, tree),
         foreign=tuple(map(_name, matches.foreign)),
         swapped_vms=tuple((_name(item), item.swapped_bytes) for item in processes),
+        paging_fault=await asyncio.to_thread(swap_fault, tree, report.memory),
     )
     return Machine(facts=facts, matches=matches)
 

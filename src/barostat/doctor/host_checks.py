@@ -225,6 +225,29 @@ def _cgroups(facts: HostFacts) -> Verdict | None:
     )
 
 
+def _smart_paging(facts: HostFacts) -> Verdict | None:
+    if not facts.paging_fault:
+        return fine("a VM that restarts on a full host can have what is missing paged by the host")
+    return advise(
+        f"{facts.paging_fault}: for a VM that restarts with more than there is nothing is paged",
+        "boot the host with cgroup v2 alone and give it swap, where VMs restart on a full host",
+    )
+
+
+def _limits(facts: HostFacts) -> Verdict | None:
+    faults = facts.limit_faults
+    if faults is None:
+        return None
+    if not faults:
+        return fine("no limit around a VM is out of its place")
+    name, why = faults[0]
+    return advise(
+        f"{len(faults)} limits do not stand where they belong; the first, {name or 'the host'}'s: "
+        f"{why}",
+        "run each VM in a cgroup of its own; the daemon's log has each fault with its remedy",
+    )
+
+
 def _overcommit(facts: HostFacts) -> Verdict | None:
     mode = facts.kernel.overcommit
     if mode is None:
@@ -285,6 +308,8 @@ HOST_CHECKS: Final = (
     Check(id="hugepages", wants="no hugepages lie idle", judge=_hugepages),
     Check(id="thp", wants="transparent hugepages are not off", judge=_thp),
     Check(id="cgroups", wants="cgroups v2 with the memory controller", judge=_cgroups),
+    Check(id="smart-paging", wants="cgroups v2 and swap on the host", judge=_smart_paging),
+    Check(id="limits", wants="fences and Smart Paging's limits stand", judge=_limits),
     Check(id="overcommit", wants="vm.overcommit_memory is not 2", judge=_overcommit),
     Check(id="numa", wants="nothing: it says how many nodes there are", judge=_numa),
     Check(id="controllers", wants="nobody else resizes VMs", judge=_controllers),

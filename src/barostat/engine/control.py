@@ -77,6 +77,7 @@ class Control:
         powered_off: names the VMs that are known and do not run.
         startup: says what a VM takes at its next start, None where nobody knows.
         cards: says what is known of the program in a VM (`Insight.card`).
+        limit_faults: says of which VMs a limit does not stand where it belongs, and why.
         clock: the balancer's monotonic seconds.
     """
 
@@ -91,12 +92,14 @@ class Control:
         powered_off: Callable[[], Awaitable[Sequence[str]]] = _nobody,
         startup: Callable[[str], Awaitable[Startup | None]] = _no_startup,
         cards: Callable[[str], Card | None] = _no_card,
+        limit_faults: Callable[[], Mapping[str, str]] = dict,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.moving = moving
         self.powered_off = powered_off
         self._startup = startup
         self.cards = cards
+        self.limit_faults = limit_faults
         self._balancer = balancer
         self._hypervisor = hypervisor
         self._settings = settings

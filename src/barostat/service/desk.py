@@ -108,6 +108,7 @@ class LocalDesk:
             age_s=control.age_s or 0.0,
             moving=control.moving,
             powered_off=await control.powered_off() if everyone else None,
+            limit_faults=control.limit_faults(),
         )
 
     async def host(self) -> Host:

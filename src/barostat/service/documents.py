@@ -30,6 +30,7 @@ __all__ = [
     "Health",
     "Host",
     "HostPause",
+    "LimitFault",
     "Move",
     "Overview",
     "Problem",
@@ -221,12 +222,22 @@ class Fault(Document):
     hint: str
 
 
+class LimitFault(Document):
+    """Why a limit around a VM's QEMU, its fence or Smart Paging's, does not stand."""
+
+    name: str = Field(description="The VM; blank for the host itself.")
+    message: str
+
+
 class Overview(Document):
     """The host and all its VMs."""
 
     host: Host
     guests: tuple[Guest, ...]
     faults: tuple[Fault, ...]
+    limit_faults: tuple[LimitFault, ...] = Field(
+        default=(), description="Limits around VMs that do not stand where they belong."
+    )
     powered_off: tuple[str, ...] | None = Field(
         description="VMs that are known and do not run; null where nobody asked for them."
     )

@@ -64,6 +64,9 @@ async def examine_all(asked: Asked, *, uris: Sequence[str] = ()) -> tuple[Findin
         facts = replace(
             facts, capacity_bytes=host.capacity_bytes, promised_bytes=host.promised_bytes
         )
+        if asked.daemon is not None:
+            limits = tuple((item.name, item.message) for item in overview.limit_faults)
+            facts = replace(facts, limit_faults=limits)
     seen = {guest.name for guest in guests}
     faults = () if overview is None else overview.faults
     silent = {item.name: (item.message, item.hint) for item in faults if item.name not in seen}

@@ -48,6 +48,7 @@ def overview_of(
     age_s: float = 0.0,
     moving: bool = True,
     powered_off: Sequence[str] | None = None,
+    limit_faults: Mapping[str, str] = MappingProxyType({}),
 ) -> documents.Overview:
     """Say how the host and all its guests stand.
 
@@ -58,6 +59,7 @@ def overview_of(
         age_s: how long ago that was.
         moving: whether what is decided is done.
         powered_off: who does not run, if that was asked.
+        limit_faults: why a limit around a guest does not stand, by name; "" is the host.
     """
     both = zip(tick.snapshot.guests, tick.decision.guests, strict=True)
     return documents.Overview(
@@ -66,6 +68,10 @@ def overview_of(
         faults=tuple(
             documents.Fault(name=name, message=fault.message, hint=fault.hint)
             for name, fault in sorted(faults.items())
+        ),
+        limit_faults=tuple(
+            documents.LimitFault(name=name, message=message)
+            for name, message in sorted(limit_faults.items())
         ),
         powered_off=None if powered_off is None else tuple(powered_off),
     )

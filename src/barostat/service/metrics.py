@@ -48,6 +48,7 @@ class Metrics:
     Args:
         host: says how the box was last seen, if it is looked at.
         faults: says what should be seen and is not (`Hypervisor.faults`).
+        limit_faults: says of which guests a limit does not stand (`Control.limit_faults`).
         looks: says how many looks at single guests there were between passes.
         moving: what is decided is done.
         epoch_clock: seconds since the epoch.
@@ -58,12 +59,14 @@ class Metrics:
         *,
         host: Callable[[], HostReport | None] = _no_host,
         faults: Callable[[], Faults] = _no_faults,
+        limit_faults: Callable[[], Mapping[str, str]] = dict,
         looks: Callable[[], int] = int,
         moving: bool = True,
         epoch_clock: Callable[[], float] = time.time,
     ) -> None:
         self._host = host
         self._faults = faults
+        self._limit_faults = limit_faults
         self._looks = looks
         self._moving = moving
         self._epoch_clock = epoch_clock
@@ -90,6 +93,7 @@ class Metrics:
             accounts=accounts,
             host=self._host(),
             faults=len(self._faults().keys() - {seen.name for seen in tick.snapshot.guests}),
+            limit_faults=len(self._limit_faults()),
             moving=self._moving,
         )
 

@@ -222,6 +222,11 @@ def _loop(seen: Seen) -> Iterator[Metric]:
         "How many VMs or connections should be seen and are not.",
         seen.faults,
     )
+    yield _gauge(
+        "barostat_limit_faults",
+        "Around how many VMs a limit (a fence, Smart Paging) does not stand where it belongs.",
+        seen.limit_faults,
+    )
     yield _states("barostat_build_info", "The version that runs.", "version", {__version__: True})
 
 

@@ -153,6 +153,7 @@ class Seen:
         accounts: by guest.
         host: the box, None where it was not looked at.
         faults: how many guests or connections should be seen and are not.
+        limit_faults: around how many guests a limit does not stand where it belongs.
         moving: what is decided is done.
     """
 
@@ -166,4 +167,5 @@ class Seen:
     accounts: Mapping[str, Account] = field(default_factory=dict)
     host: HostReport | None = None
     faults: int = 0
+    limit_faults: int = 0
     moving: bool = True

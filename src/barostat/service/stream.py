@@ -188,6 +188,7 @@ class TickStream:
                     cards=self._control.cards,
                     age_s=self._control.age_s or 0.0,
                     moving=self._control.moving,
+                    limit_faults=self._control.limit_faults(),
                 ),
                 box=self._box(),
                 moves=self._told,
