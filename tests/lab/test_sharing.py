@@ -99,7 +99,10 @@ SETTLED_S = 8
 PLAYED_MIB = range(210, 330, 4)
 """What everybody holds, second by second."""
 
-PAIRS = 3
+TURNS = (False, True, True, False)
+"""Who lies in which run: so that whatever else the machine does meets both alike."""
+
+HELD_S = 60.0
 CLAIM_EVERY_S = 0.5
 WITHIN_RATIO = 0.10
 
@@ -121,22 +124,24 @@ async def test_three_that_claim_without_end_take_nothing_from_an_honest_neighbou
     kit: Kit,
 ) -> None:
     beside: dict[str, list[Fared]] = {"honest neighbours": [], "liars": []}
-    for _ in range(PAIRS):
-        for whom, runs in beside.items():
-            runs.append(await fare(kit, lying=whom == "liars"))
+    for lying in TURNS:
+        beside["liars" if lying else "honest neighbours"].append(await fare(kit, lying=lying))
 
     stalls = {whom: sorted(run.stalled_s for run in runs) for whom, runs in beside.items()}
     with_honest, with_liars = map(statistics.median, stalls.values())
     click.echo(
         f"stalled among honest neighbours and liars: {with_honest:.2f} and {with_liars:.2f} s"
     )
+    least = min(run.least_bytes for runs in beside.values() for run in runs) // MIB
+    click.echo(f"the least that the honest one had of its {SHARE_BYTES // MIB} MiB: {least} MiB")
     click.echo(f"all runs, in s: {stalls}")
     for run in (run for runs in beside.values() for run in runs):
-        assert run.least_bytes >= SHARE_BYTES
+        assert run.least_bytes > SHARE_BYTES - Policy().dead_band_bytes(SHARE_BYTES)
         assert run.held_bytes == run.wished_bytes
         assert run.oom_kills == 0
-    # The same run differs from itself: what honest neighbours alone do is no liar's doing.
-    assert with_liars <= max(with_honest * (1 + WITHIN_RATIO), *stalls["honest neighbours"])
+    # The same run differs from itself: what it differs by beside honest ones is no liar's doing.
+    noise = stalls["honest neighbours"][-1] - stalls["honest neighbours"][0]
+    assert with_liars <= with_honest * (1 + WITHIN_RATIO) + noise
 
 
 async def fare(kit: Kit, *, lying: bool) -> Fared:
@@ -157,6 +162,8 @@ async def fare(kit: Kit, *, lying: bool) -> Fared:
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         lies = [tasks.create_task(claim(liar, lab.guests[name])) for name, liar in liars.items()]
         await hold(lab, PLAYED_MIB[0])
+        for guest in lab.guests.values():
+            await guest.wait_held(timeout_s=HELD_S)
         await asyncio.sleep(SETTLED_S)
         before, seen = await lab.guests["honest"].ping(), len(ticks)
         for mib in PLAYED_MIB:
