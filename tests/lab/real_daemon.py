@@ -100,7 +100,7 @@ class RealDaemon:
     async def ended(self) -> int:
         """Wait until it ends by itself, and say its exit code."""
         assert self._process is not None
-        return await asyncio.wait_for(self._process.wait(), 10)
+        return await asyncio.wait_for(self._process.wait(), 60)
 
     async def overview(self) -> Overview:
         async with open_daemon(self._socket) as desk:

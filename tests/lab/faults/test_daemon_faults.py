@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 PLUG = "/machine/peripheral/vmem0"
 BALLOON = "/machine/peripheral/balloon0"
 LOOK_S = 0.25
-PATIENCE_S = 40
+PATIENCE_S = 60
 TIGHT_MIB = 560
 
 

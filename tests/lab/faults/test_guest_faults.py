@@ -16,7 +16,7 @@ from barostat.lab.guests import GuestFiles
 from barostat.lab.qemu import QemuProcess
 from barostat.units import MIB
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
 RESETS = 5
 

@@ -17,7 +17,7 @@ from barostat.lab.guests import AGENT_PORT
 from barostat.lab.machine import LabGuest
 from barostat.units import MIB
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
 NAMELESS = "/machine/peripheral-anon"
 PLUG = "/machine/peripheral/vmem0"

@@ -20,7 +20,7 @@ from barostat.host.policy import HostPolicy
 from barostat.lab.fleet import Kit
 from barostat.units import KIB, MIB
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
 CAPACITY_MIB = 960
 BOX_MIB = 1536

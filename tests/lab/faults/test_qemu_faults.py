@@ -14,7 +14,7 @@ from barostat.errors import GuestGoneError, UnreachableError
 from barostat.lab.fleet import Kit, Lab
 from barostat.units import MIB
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
 
 @pytest.mark.trust("neighbours", "QEMU is stopped (SIGSTOP)")
