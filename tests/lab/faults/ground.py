@@ -229,7 +229,7 @@ class Ground:
 
     async def inside(self, name: str, command: str) -> None:
         """Have a guest with a userland do something that it may not live to tell of."""
-        later = f"(sleep 0.2; {command}) > /dev/null 2>&1 &"
+        later = f"(sleep 2; {command}) > /dev/null 2>&1 &"
         await self.lab.guests[name].run(["sh", "-c", later], timeout_s=PATIENCE_S)
 
     def signal(self, name: str, number: signal.Signals) -> None:
