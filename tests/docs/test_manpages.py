@@ -51,5 +51,5 @@ def test_groff_reads_every_page_without_a_word() -> None:
 
     assert done.stderr == ""
     plain = re.sub(r"\x1b\[[0-9;]*m|.\x08", "", done.stdout)
-    assert "--until [ok|low|warning|unknown|off]" in plain
+    assert "--until [ok|low|warning|paging|unknown|off]" in plain
     assert not re.search(r"\\[a-z(]", plain)

@@ -31,6 +31,7 @@ class Hidden:
         return HostObservation(capacity_bytes=2048 * MIB)
 
 
+@pytest.mark.trust("input", "a pass fails")
 async def test_after_a_pass_that_failed_the_next_is_tried(host: Host) -> None:
     host.add("web")
     faults: list[Exception] = []

@@ -195,6 +195,7 @@ ROWS = (
                 about="In hand should stay above what the pool should hold.",
                 queries={
                     "in hand": f"barostat_ledger_in_hand_bytes{HOST}",
+                    "set aside for VMs that start": f"barostat_set_aside_bytes{HOST}",
                     "pool": f"barostat_ledger_pool_bytes{HOST}",
                     "wanted back": f"barostat_host_wanted_back_bytes{HOST}",
                 },

@@ -2,7 +2,7 @@
 
 What a guest needs that pages cannot be seen well: it pages, looks needier than those it gave to, is
 given again, no longer pages, looks less needy, and gives. To break that circle it is left alone for
-a while, longer after each turn, unless far more is at stake than went to and fro.
+a while, longer after each turn, unless far more is at stake than went back and forth.
 """
 
 from __future__ import annotations
