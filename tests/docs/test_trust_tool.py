@@ -99,6 +99,20 @@ def test_a_run_is_counted_with_one_worker_or_several(tmp_path: Path, workers: st
     assert {item.test.rpartition("py::")[2] for item in read(record)} >= {"test_of_steps"}
 
 
+def test_tests_beside_a_folder_with_a_conftest_of_its_own_are_counted(tmp_path: Path) -> None:
+    """Where pytest leaves out the plugins of a neighbour, it looks the others up by hash."""
+    apart = tmp_path / "apart"
+    apart.mkdir()
+    (apart / "conftest.py").touch()
+    (apart / "test_other.py").write_text("def test_other(): pass")
+    marked = 'import pytest\n@pytest.mark.trust("minimum")\ndef test_one(): pass\n'
+
+    record, said = ran(tmp_path, marked, "-n", "0", str(apart))
+
+    assert "2 passed" in said, said
+    assert [item.cases for item in read(record)] == [1]
+
+
 @pytest.mark.parametrize(
     ("mark", "said"),
     [

@@ -124,7 +124,7 @@ def _is_phrase(said: object) -> bool:
     return isinstance(said, str) and said == " ".join(said.split()) != ""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # pytest keeps plugins in sets
 class _Recorder:
     """What came of the marked tests so far."""
 
