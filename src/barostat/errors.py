@@ -10,6 +10,7 @@ BarostatError
 │   └── UnknownGuestError   no VM of that name
 ├── HypervisorError         a guest's hypervisor did not do what was asked
 │   ├── UnreachableError    nobody answers, or what answers is not QMP
+│   │   └── LateError       it has not answered yet, and is waited for
 │   ├── DeadlineError       no answer in time
 │   ├── RefusedError        it answered no
 │   └── GuestGoneError      the guest ended
@@ -38,6 +39,7 @@ __all__ = [
     "HypervisorError",
     "InputError",
     "LabError",
+    "LateError",
     "MissingPackagesError",
     "NoDaemonError",
     "RefusedError",
@@ -108,6 +110,10 @@ class HypervisorError(BarostatError):
 
 class UnreachableError(HypervisorError):
     """Nobody answers at the address, or what answers is not what was expected."""
+
+
+class LateError(UnreachableError):
+    """What is there has not answered yet; it may still."""
 
 
 class DeadlineError(HypervisorError):

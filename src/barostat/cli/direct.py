@@ -19,7 +19,7 @@ from barostat.core.policy import Policy
 from barostat.engine.control import Control
 from barostat.engine.loop import Balancer, Tick
 from barostat.engine.observe import FixedCapacity, HostSource
-from barostat.errors import InputError
+from barostat.errors import InputError, LateError
 from barostat.host.host import Host
 from barostat.service.desk import LocalDesk
 
@@ -110,12 +110,18 @@ async def _look(balancer: Balancer, control: Control, found: Found, purpose: Pur
     tick = await balancer.watch(looks, every_s=BETWEEN_LOOKS_S)
     for _ in range(LATE_LOOKS):
         seen = {guest.name for guest in tick.snapshot.guests}
-        if found.names is None or found.names <= seen | set(control.faults):
+        if found.names is None or found.names <= seen | _failed(control):
             break
         await asyncio.sleep(BETWEEN_LOOKS_S)
         tick = await balancer.look()
     if not tick.snapshot.guests and purpose in {Purpose.LIST, Purpose.WATCH, Purpose.FOLLOW}:
         _nothing_seen(control, found)
+
+
+def _failed(control: Control) -> set[str]:
+    """Name those that have failed; one that is only late may answer yet."""
+    faults = control.faults.items()
+    return {name for name, fault in faults if not isinstance(fault, LateError)}
 
 
 def _nothing_seen(control: Control, found: Found) -> None:

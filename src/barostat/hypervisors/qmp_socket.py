@@ -16,11 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from barostat.core.observation import GuestObservation, RunState
-from barostat.errors import (
-    GuestGoneError,
-    HypervisorError,
-    UnreachableError,
-)
+from barostat.errors import GuestGoneError, HypervisorError, LateError
 from barostat.hypervisors.qga_socket import GuestAgentSocket
 from barostat.hypervisors.qmp_guest import QmpGuest
 
@@ -123,8 +119,9 @@ class QmpSocket:
         if first:
             _, late = await asyncio.wait({self._attempt}, timeout=FIRST_ATTEMPT_S)
             if late and self.fault is None:  # it is there, and must not be taken for absent
-                self.fault = UnreachableError(
-                    f"{self.file.path} has not answered within {FIRST_ATTEMPT_S:g} s",
+                self.fault = LateError(
+                    f'VM "{self.name}": {self.file.path} has not answered '
+                    f"within {FIRST_ATTEMPT_S:g} s",
                     hint="it is waited for; if its QEMU hangs, look into that",
                 )
 
