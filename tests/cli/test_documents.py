@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from barostat.lab.witness import Witness
-from barostat.service.documents import Program
+from barostat.service.documents import LimitFault, Program, StartingVm
 
 from .conftest import Run, Shell
 
@@ -82,6 +82,15 @@ def test_a_program_in_a_vm_has_the_documented_keys() -> None:
     keys = re.findall(r"^\| (`.*?`) \|", section, re.MULTILINE)
 
     assert set(re.findall("`(.*?)`", " ".join(keys))) == set(Program.model_fields)
+
+
+def test_what_only_a_daemon_lists_has_the_documented_keys() -> None:
+    known = documented("output.md", LOOKED)
+    starting, limits = ONLY_OF_A_DAEMON
+
+    fields = {f"{starting}{name}" for name in StartingVm.model_fields}
+    fields |= {f"{limits}{name}" for name in LimitFault.model_fields}
+    assert {key for key in known if key.startswith(ONLY_OF_A_DAEMON)} == fields
 
 
 def test_explain_has_the_documented_keys(barostat: Shell, looked: tuple[str | Path, ...]) -> None:

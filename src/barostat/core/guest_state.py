@@ -6,7 +6,7 @@ known of its needs and of how it cooperates is forgotten. What it was granted is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from barostat.core.cooperation import WishState, seen_since
@@ -54,16 +54,7 @@ class GuestState:
 
     def with_restart(self, restart: Restart | None) -> GuestState:
         """Put in whether it restarts."""
-        if restart is self.restart:
-            return self
-        return GuestState(
-            demand=self.demand,
-            wish=self.wish,
-            disturbed_at_s=self.disturbed_at_s,
-            grown_at_s=self.grown_at_s,
-            shrunk_at_s=self.shrunk_at_s,
-            restart=restart,
-        )
+        return self if restart is self.restart else replace(self, restart=restart)
 
     def with_wish(
         self, wish: WishState, *, grown_at_s: float | None = None, shrunk_at_s: float | None = None

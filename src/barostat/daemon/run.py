@@ -83,38 +83,9 @@ class Daemon:
         self._host = Host(host_policy(config.host), silent=lambda: self._guests.faults)
         self._observing = observe
         self._fencing = Fencing(self._fence_policy(config), self._guests, self._host)
-        self._paging = SmartPaging(
-            self._host,
-            self._guests,
-            note=beside(config.service.socket, "paging"),
-            fenced=lambda: self._fencing.policy.mode is FenceMode.HIGH,
-            observing=observe,
-        )
-        self._balancer = Balancer(
-            self._guests,
-            self._guests,
-            self._paging,
-            policy=config.policy.policy(config.demand),
-            on_tick=self._on_tick,
-            on_outcome=self._on_outcome,
-            on_fault=self._on_fault,
-            moving=not observe,
-            insight=self._insight,
-            pace=pace_of(config.lane),
-            before_grow=self._fencing.before_grow,
-        )
-        self._balancer.starting.reserve_s = config.admission.reserve_s
-        self._control = Control(
-            self._balancer,
-            self._guests,
-            self._guests,
-            moving=not observe,
-            pause_marker=beside(config.service.socket, "paused"),
-            powered_off=self._guests.powered_off,
-            startup=self._guests.startup,
-            cards=self._insight.card,
-            limit_faults=self._limit_faults,
-        )
+        self._paging = self._smart_paging()
+        self._balancer = self._balancing()
+        self._control = self._controlling()
         self._history = history_of(config.history)
         self._stream = TickStream(self._control, report=lambda: self._host.report)
         self._metrics = Metrics(
@@ -130,6 +101,46 @@ class Daemon:
             history=self._history,
             stream=self._stream,
             metrics=self._metrics,
+        )
+
+    def _smart_paging(self) -> SmartPaging:
+        return SmartPaging(
+            self._host,
+            self._guests,
+            note=beside(self._config.service.socket, "paging"),
+            fenced=lambda: self._fencing.policy.mode is FenceMode.HIGH,
+            observing=self._observing,
+        )
+
+    def _balancing(self) -> Balancer:
+        config = self._config
+        balancer = Balancer(
+            self._guests,
+            self._guests,
+            self._paging,
+            policy=config.policy.policy(config.demand),
+            on_tick=self._on_tick,
+            on_outcome=self._on_outcome,
+            on_fault=self._on_fault,
+            moving=not self._observing,
+            insight=self._insight,
+            pace=pace_of(config.lane),
+            before_grow=self._fencing.before_grow,
+        )
+        balancer.starting.reserve_s = config.admission.reserve_s
+        return balancer
+
+    def _controlling(self) -> Control:
+        return Control(
+            self._balancer,
+            self._guests,
+            self._guests,
+            moving=not self._observing,
+            pause_marker=beside(self._config.service.socket, "paused"),
+            powered_off=self._guests.powered_off,
+            startup=self._guests.startup,
+            cards=self._insight.card,
+            limit_faults=self._limit_faults,
         )
 
     async def run(self) -> None:

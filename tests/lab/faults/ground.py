@@ -51,6 +51,9 @@ BOOT_BYTES: Final = 256 * MIB
 MINIMUM_BYTES: Final = 128 * MIB
 MAXIMUM_BYTES: Final = 640 * MIB
 CAPACITY_MIB: Final = 960
+TIGHT_MIB: Final = 512
+"""All of two guests' boot RAM, and no more."""
+
 PATIENCE_S: Final = 60.0
 """Alone everything is seen within 10 s; a machine that is busy with other tests takes longer."""
 GROWS_BYTES: Final = 64 * MIB

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from tests.lab.faults.ground import Capacity, codes, decided, ground, spec
+from tests.lab.faults.ground import (
+    CAPACITY_MIB,
+    TIGHT_MIB,
+    Capacity,
+    codes,
+    decided,
+    ground,
+    spec,
+)
 
 from barostat.core.reasons import ReasonCode
 from barostat.hypervisors.plugging import BLOCK_BYTES
@@ -12,7 +20,6 @@ from barostat.units import MIB
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
-WHOLE_MIB, TIGHT_MIB = 960, 512
 BALLOON = "/machine/peripheral/balloon0"
 
 
@@ -85,7 +92,7 @@ async def test_a_guest_that_runs_out_is_given_back_its_balloon_before_its_kernel
         await place.until(
             lambda tick: decided(tick, "db").balloon_bytes > 90 * MIB, "db gave by its balloon"
         )
-        host.capacity_bytes = WHOLE_MIB * MIB
+        host.capacity_bytes = CAPACITY_MIB * MIB
         await place.passes(2)
         await place.hold("db", 190)  # more than the balloon left it
         await place.lab.guests["db"].wait_held()

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from tests.lab.faults.ground import Capacity, codes, decided, ground, seen, spec
+from tests.lab.faults.ground import (
+    CAPACITY_MIB,
+    TIGHT_MIB,
+    Capacity,
+    codes,
+    decided,
+    ground,
+    seen,
+    spec,
+)
 
 from barostat.core.moves import MoveKind
 from barostat.core.reach import SECTION_BYTES, reach_bytes
@@ -15,7 +24,6 @@ from barostat.units import MIB
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
-WHOLE_MIB, TIGHT_MIB = 960, 512
 ONLINING = "/sys/devices/system/memory/auto_online_blocks"
 
 
@@ -23,7 +31,7 @@ ONLINING = "/sys/devices/system/memory/auto_online_blocks"
 async def test_an_unplug_that_stops_halfway_is_cancelled_and_its_neighbour_served(
     kit: Kit,
 ) -> None:
-    host = Capacity(WHOLE_MIB * MIB)
+    host = Capacity(CAPACITY_MIB * MIB)
     async with ground(kit, spec("web"), spec("hot", swap_mib=0), host=host) as place:
         await place.hold("hot", 400)
         await place.lab.guests["hot"].wait_held()
@@ -32,7 +40,7 @@ async def test_an_unplug_that_stops_halfway_is_cancelled_and_its_neighbour_serve
         host.capacity_bytes = TIGHT_MIB * MIB
         await place.held("hot", ReasonCode.STUCK)
         left = await place.passes(2)
-        host.capacity_bytes = WHOLE_MIB * MIB
+        host.capacity_bytes = CAPACITY_MIB * MIB
         await place.serves("web")
         await place.hold("hot", 10)
         await place.until(
@@ -68,7 +76,7 @@ async def test_a_guest_with_hardly_a_free_page_is_plugged_in_steps_and_lives(kit
             "full short",
         )
         await place.passes(2)
-        host.capacity_bytes = WHOLE_MIB * MIB
+        host.capacity_bytes = CAPACITY_MIB * MIB
         stepped = await place.held("full", ReasonCode.STEPWISE)
         await place.until(
             lambda tick: decided(tick, "full").assigned_bytes > 400 * MIB, "full served"
