@@ -45,8 +45,9 @@ async def hooked(*, timeout_s: int = 30) -> AsyncIterator[Ground]:
         )
         hook.chmod(0o755)
         await place.libvirtd.kill()  # it looks for hooks when it starts
+        await place.daemon.until(lambda said: bool(said.faults))
         await place.libvirtd.start()
-        await place.daemon.until(lambda said: well(said, "web"))
+        await place.daemon.until(lambda said: well(said, "web") and not said.faults)
         yield place
 
 

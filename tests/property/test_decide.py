@@ -430,7 +430,7 @@ class Adversary(RuleBasedStateMachine):
 Adversary.TestCase.settings = settings(
     max_examples=MACHINES, stateful_step_count=STEPS, deadline=None
 )
-test_whatever_happens_no_decision_hurts = Adversary.TestCase
+test_whatever_happens_no_decision_hurts = pytest.mark.timeout(900)(Adversary.TestCase)
 for _promise in ("capacity", "confirmed", "minimum", "ends", "doubt"):
     test_whatever_happens_no_decision_hurts = pytest.mark.trust(
         _promise, "anything happens to guests and their host, in any order"

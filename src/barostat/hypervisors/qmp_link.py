@@ -30,9 +30,13 @@ from qemu.qmp import (
 
 from barostat.errors import DeadlineError, GuestGoneError, RefusedError, UnreachableError
 
-__all__ = ["COMMAND_DEADLINE_S", "Hear", "QmpLink"]
+__all__ = ["BUSY_HINT", "COMMAND_DEADLINE_S", "Hear", "QmpLink"]
 
 CONNECT_DEADLINE_S: Final = 2.0
+BUSY_HINT: Final = (
+    "a QMP socket serves one client: if another program holds it, give Barostat one of its own "
+    "with a second -qmp option; if not, the VM hangs"
+)
 COMMAND_DEADLINE_S: Final = 1.0
 DISCONNECT_DEADLINE_S: Final = 0.5
 """A hung QEMU reads nothing: what is still to be written to it is dropped after this."""
@@ -255,8 +259,7 @@ def _connect(guest: str, path: Path) -> socket.socket:
 def _busy(guest: str, path: Path) -> UnreachableError:
     return UnreachableError(
         f'VM "{guest}": {path} sends no QMP greeting within {CONNECT_DEADLINE_S:g} s',
-        hint="a QMP socket serves one client: if another program holds it, give Barostat one of "
-        "its own with a second -qmp option; if not, the VM hangs",
+        hint=BUSY_HINT,
     )
 
 

@@ -19,6 +19,7 @@ from barostat.core.observation import GuestObservation, RunState
 from barostat.errors import GuestGoneError, HypervisorError, LateError
 from barostat.hypervisors.qga_socket import GuestAgentSocket
 from barostat.hypervisors.qmp_guest import QmpGuest
+from barostat.hypervisors.qmp_link import BUSY_HINT
 
 __all__ = ["QmpSocket", "SocketFile"]
 
@@ -122,7 +123,7 @@ class QmpSocket:
                 self.fault = LateError(
                     f'VM "{self.name}": {self.file.path} has not answered '
                     f"within {FIRST_ATTEMPT_S:g} s",
-                    hint="it is waited for; if its QEMU hangs, look into that",
+                    hint=BUSY_HINT,
                 )
 
     async def _attach(self) -> None:
