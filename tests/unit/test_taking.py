@@ -314,3 +314,23 @@ def test_a_guest_that_has_its_share_and_needs_more_is_said_to_be_short() -> None
     planned(squeezed)
 
     assert codes(squeezed) == [ReasonCode.SHORT]
+
+
+def test_what_a_calm_guest_is_trimmed_by_may_fill_the_pool_and_is_called_that() -> None:
+    """It looks as if it needed more than it has, and does not notice."""
+    calm = line(target=990, demand_bytes=1300, available_bytes=0, trim_bytes=988)
+
+    planned(calm, hand=-10, pool=20)
+
+    assert step(calm) == 10
+    assert codes(calm) == [ReasonCode.TRIMMED]
+
+
+def test_a_calm_guest_that_others_need_more_than_its_trimming_from_pages_for_them() -> None:
+    calm = line("db", target=900, demand_bytes=1300, available_bytes=0, trim_bytes=988)
+    web = line("web", target=1200, demand_bytes=1300, urgent=True, pressing=True)
+
+    planned(calm, web)
+
+    assert step(calm) == 100
+    assert codes(calm)[0] is ReasonCode.TAKEN

@@ -145,6 +145,9 @@ def _wanted(
         return min(worthwhile, painless, policy.step_high_bytes), reason
     if line.target_bytes >= line.demand_bytes:
         return 0, _nothing_to_spare(line)
+    trim = line.trim_bytes
+    if trim is not None and line.target_bytes >= trim:  # it is not short: it is found to be calm
+        return _trim(line, trim, policy)
     needed = _needed_by_others_bytes(line, missing - pool_bytes)
     if needed < granularity:
         return 0, _in_use(line)
