@@ -204,7 +204,10 @@ async def test_a_guest_without_an_agent_refuses_at_once(hypervisor: Hypervisor) 
     assert time.monotonic() - began_s < 0.5
 
 
-async def test_what_an_agent_refuses_is_said_as_its_own_words(hypervisor: Hypervisor) -> None:
+async def test_what_an_agent_refuses_is_said_as_its_own_words(
+    heard: Heard, hypervisor: Hypervisor
+) -> None:
+    await heard.until(by_qga)
     with pytest.raises(RefusedError, match="/nowhere") as refused:
         await hypervisor.ask_guest_agent(
             DB.name, "guest-file-open", {"path": "/nowhere"}, timeout_s=2
@@ -215,7 +218,9 @@ async def test_what_an_agent_refuses_is_said_as_its_own_words(hypervisor: Hyperv
     assert refused.value.hint
 
 
-async def test_what_a_reading_costs(hypervisor: Hypervisor) -> None:
+async def test_what_a_reading_costs(heard: Heard, hypervisor: Hypervisor) -> None:
+    await heard.until(by_qga)
+
     async def ask(command: str, **arguments: object) -> object:
         return await hypervisor.ask_guest_agent(DB.name, command, arguments, timeout_s=2)
 

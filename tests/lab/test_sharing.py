@@ -104,7 +104,7 @@ TURNS = (False, True, True, False)
 
 HELD_S = 60.0
 CLAIM_EVERY_S = 0.5
-WITHIN_RATIO = 0.10
+ROBBED_RATIO = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,9 +139,9 @@ async def test_three_that_claim_without_end_take_nothing_from_an_honest_neighbou
         assert run.least_bytes > SHARE_BYTES - Policy().dead_band_bytes(SHARE_BYTES)
         assert run.held_bytes == run.wished_bytes
         assert run.oom_kills == 0
-    # The same run differs from itself: what it differs by beside honest ones is no liar's doing.
-    noise = stalls["honest neighbours"][-1] - stalls["honest neighbours"][0]
-    assert with_liars <= with_honest * (1 + WITHIN_RATIO) + noise
+    # The same run differs from itself by a fifth on a small machine: how far apart the two are is
+    # printed. Whoever is robbed of memory in use waits for swap many times as long.
+    assert with_liars <= with_honest * ROBBED_RATIO
 
 
 async def fare(kit: Kit, *, lying: bool) -> Fared:
@@ -154,13 +154,16 @@ async def fare(kit: Kit, *, lying: bool) -> Fared:
     ]
     ticks: list[Tick] = []
     async with Lab(specs, kit=kit) as lab, AsyncExitStack() as stack:
-        liars = {
+        neighbours = {
             name: await stack.enter_async_context(honest(lab.folder / f"{name}.claims"))
-            for name in (TENANTS[1:] if lying else ())
+            for name in TENANTS[1:]
         }
-        await stack.enter_async_context(shared(lab, liars, ticks))
+        await stack.enter_async_context(shared(lab, neighbours, ticks))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        lies = [tasks.create_task(claim(liar, lab.guests[name])) for name, liar in liars.items()]
+        reports = [
+            tasks.create_task((claim if lying else tell)(peer, lab.guests[name]))
+            for name, peer in neighbours.items()
+        ]
         await hold(lab, PLAYED_MIB[0])
         for guest in lab.guests.values():
             await guest.wait_held(timeout_s=HELD_S)
@@ -170,8 +173,8 @@ async def fare(kit: Kit, *, lying: bool) -> Fared:
             await hold(lab, mib)
             await asyncio.sleep(1)
         after = await lab.guests["honest"].wait_held()
-        for lie in lies:
-            lie.cancel()
+        for report in reports:
+            report.cancel()
     decided = [decision for tick in ticks[seen:] for decision in tick.decision.guests]
     return Fared(
         least_bytes=min(item.assigned_bytes for item in decided if item.guest == "honest"),
@@ -183,10 +186,10 @@ async def fare(kit: Kit, *, lying: bool) -> Fared:
 
 
 @asynccontextmanager
-async def shared(lab: Lab, liars: Mapping[str, Peer], ticks: list[Tick]) -> AsyncIterator[None]:
-    """Balance the lab's guests in `share` mode, and hear whoever lies for one of them."""
+async def shared(lab: Lab, peers: Mapping[str, Peer], ticks: list[Tick]) -> AsyncIterator[None]:
+    """Balance the lab's guests in `share` mode, and hear whoever speaks for one of them."""
     hypervisor = QmpHypervisor(directory=lab.folder)
-    sockets = {name: liar.path for name, liar in liars.items()}
+    sockets = {name: peer.path for name, peer in peers.items()}
     insight = Insight([Agents(sockets=lambda: sockets, on_report=lambda _: None)])
     balancer = Balancer(
         hypervisor,
@@ -231,5 +234,24 @@ async def claim(liar: Peer, guest: LabGuest) -> None:
             swap_out=swapped_bytes,
             stalled_us=stalled_us,
             full_stalled_us=stalled_us,
+        )
+        await asyncio.sleep(CLAIM_EVERY_S)
+
+
+async def tell(peer: Peer, guest: LabGuest) -> None:
+    """Say how it is, as often as a liar says what is not: both cost the machine the same."""
+    while True:
+        found = guest.witness
+        assert found is not None
+        peer.report(
+            total=found.total_bytes,
+            available=found.available_bytes,
+            free=found.free_bytes,
+            caches=found.cached_bytes,
+            committed=found.total_bytes - found.available_bytes,
+            swap_in=found.swap_in_bytes,
+            swap_out=found.swap_out_bytes,
+            stalled_us=found.psi_some_us,
+            full_stalled_us=found.psi_full_us,
         )
         await asyncio.sleep(CLAIM_EVERY_S)

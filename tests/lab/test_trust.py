@@ -157,7 +157,8 @@ async def test_a_libvirtd_that_dies_and_returns_costs_nobody_any_memory() -> Non
         assert now.host.promised_bytes <= now.host.capacity_bytes
         for name, size in sizes.items():
             assert guest_of(now, name).assigned_bytes == size.assigned_bytes
-            assert guest_of(now, name).promised_bytes == size.promised_bytes
+            surplus_bytes = guest_of(now, name).promised_bytes - size.promised_bytes
+            assert 0 <= surplus_bytes < BLOCK_BYTES  # as `at_rest` allows
 
 
 @pytest.mark.trust("restart", "the daemon is killed in the middle of moves (SIGKILL)")

@@ -207,3 +207,10 @@ async def test_a_vm_is_known_by_its_file_or_its_socket(tmp_path: Path) -> None:
     assert folder.place_of("web") == str(tmp_path / "web.toml")
     with pytest.raises(UnknownGuestError):
         await folder.read("mail")
+
+
+async def test_a_name_too_long_for_a_file_is_nobodys(tmp_path: Path) -> None:
+    with pytest.raises(UnknownGuestError, match="too long") as caught:
+        await SettingsFolder(tmp_path).read("w" * 300)
+
+    assert "the name" in caught.value.hint

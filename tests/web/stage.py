@@ -65,7 +65,7 @@ CAST = (
     ),
     Actor(
         name="small",
-        least_mib=900,
+        least_mib=1060,
         most_mib=1100,
         settings='minimum = "256MiB"\nmaximum = "1GiB"\n',
     ),

@@ -151,11 +151,17 @@ class SettingsFolder:
 
     def _read(self, guest: str) -> SettingsFile | None:
         path = self._path(guest)
-        if path.exists():
-            return _usable(path, *read_toml(path, SettingsFile))
-        if path.with_name(f"{guest}.qmp").exists():
-            return None
-        raise UnknownGuestError(f'there is no VM "{guest}" in {self.folder}')
+        try:
+            written = path.exists()
+            there = written or path.with_name(f"{guest}.qmp").exists()
+        except OSError as error:
+            raise UnknownGuestError(
+                f'cannot look for a VM "{guest}" in {self.folder}: {error.strerror}',
+                hint="check the name, and that the daemon may read the folder",
+            ) from error
+        if not there:
+            raise UnknownGuestError(f'there is no VM "{guest}" in {self.folder}')
+        return _usable(path, *read_toml(path, SettingsFile)) if written else None
 
     def _write(
         self, guest: str, settings: SettingsFile | None, before: SettingsFile | None

@@ -22,6 +22,7 @@ from barostat.core.observation import GuestObservation, HostObservation, RunStat
 from barostat.core.policy import Policy
 from barostat.core.reasons import ReasonCode
 from barostat.core.settings import MemorySettings
+from barostat.engine.lane import Pace
 from barostat.engine.loop import Balancer, Tick
 from barostat.engine.observe import HostSource
 from barostat.guest.agents import Agents
@@ -293,6 +294,7 @@ async def ground(
     capacity_mib: int = CAPACITY_MIB,
     host: HostSource | None = None,
     policy: Policy | None = None,
+    pace: Pace = Pace(),  # noqa: B008 - frozen
     agents: bool = False,
 ) -> AsyncIterator[Ground]:
     """Boot guests and balance them; at the end, check the books. See `balanced`."""
@@ -301,8 +303,9 @@ async def ground(
             write_settings(lab.folder / f"{guest.name}.toml", settings())
         names = [guest.name for guest in guests]
         async with balanced(
-            lab, *names, capacity_mib=capacity_mib, host=host, policy=policy, agents=agents
-        ) as place:
+            lab, *names, capacity_mib=capacity_mib, host=host, policy=policy, pace=pace,
+            agents=agents,
+        ) as place:  # fmt: skip
             yield place
 
 
@@ -313,6 +316,7 @@ async def balanced(
     capacity_mib: int = CAPACITY_MIB,
     host: HostSource | None = None,
     policy: Policy | None = None,
+    pace: Pace = Pace(),  # noqa: B008 - frozen
     agents: bool = False,
 ) -> AsyncIterator[Ground]:
     """Balance the guests of a lab; at the end, check the books.
@@ -324,6 +328,7 @@ async def balanced(
         host: the box.
         policy: the numbers to act by; by default they are Barostat's own, but that a guest may be
             taken from a second after it was first seen.
+        pace: what may be done between two ticks.
         agents: hear Barostat's agents in the guests.
     """
     hypervisor = QmpHypervisor(directory=lab.folder)
@@ -339,6 +344,7 @@ async def balanced(
         SettingsFolder(lab.folder),
         host or Capacity(capacity_mib * MIB),
         policy=policy or Policy(settle_s=1.0),
+        pace=pace,
         on_tick=place.on_tick,
         insight=Insight([inside]) if agents else None,
     )
