@@ -1,0 +1,103 @@
+"""One run: a trace, hosts, and one policy, from the first row to the last.
+
+Demand changes at a row and stays until the next: nothing is made up in between. Within a row the
+policy looks as often as it does in life, and what it asks arrives as fast as guests move memory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import numpy as np
+
+from barostat.simulator.hosts import Hosts
+from barostat.simulator.policies.base import SizingPolicy
+from barostat.simulator.trace import Floats, Trace
+from barostat.simulator.world import Habits, Rates, World
+
+__all__ = ["Recorder", "run"]
+
+MINUTE_S: Final = 60.0
+SHORTEST_S: Final = 1e-6
+"""What is left of a row after so many additions of floats is none of it."""
+
+
+class Recorder(Protocol):
+    """Takes down what happens in a run."""
+
+    def advance(self, world: World, passed_s: float) -> None:
+        """Let time pass by `world.advance`, and take down what it brought."""
+        ...
+
+    def end_row(self, world: World, row: int) -> None:
+        """Take down how a row of the trace ended."""
+        ...
+
+
+def run(
+    trace: Trace,
+    hosts: Hosts,
+    policy: SizingPolicy,
+    recorder: Recorder,
+    *,
+    rates: Rates = Rates(),  # noqa: B008 - frozen
+    habits: Habits = Habits(),  # noqa: B008 - frozen
+    progress: Callable[[int], object] | None = None,
+) -> World:
+    """Play a trace through.
+
+    Args:
+        trace: what VMs need.
+        hosts: which of them live where.
+        policy: who sizes them; made for this run.
+        recorder: takes down what happens.
+        rates: how fast guests move memory.
+        habits: how their kernels treat it.
+        progress: told how many rows are done.
+
+    Returns:
+        How it is at the end.
+    """
+    world = World(hosts, rates=rates, habits=habits)
+    demand = _by_place(trace.demand_bytes, hosts)
+    cache = None if trace.cache_bytes is None else _by_place(trace.cache_bytes, hosts)
+    for row in range(len(trace.times_s)):
+        world.need(demand(row), None if cache is None else cache(row))
+        _play_row(world, policy, recorder, trace.step_s)
+        recorder.end_row(world, row)
+        if progress is not None:
+            progress(row + 1)
+    return world
+
+
+def _by_place(rows: Floats, hosts: Hosts) -> Callable[[int], Floats]:
+    lived_in = hosts.lived_in
+
+    def of(row: int) -> Floats:
+        return np.where(lived_in, rows[row][hosts.vm], np.nan)
+
+    return of
+
+
+def _play_row(world: World, policy: SizingPolicy, recorder: Recorder, step_s: float) -> None:
+    """Let one row's time pass, in pieces that end where the policy acts.
+
+    While guests are short, none goes over the end of a minute: minutes are judged one by one.
+    """
+    end_s = world.now_s + step_s
+    act_s = world.now_s + first_look_s(policy)
+    while (left_s := end_s - world.now_s) > SHORTEST_S:
+        span_s = min(left_s, max(act_s - world.now_s, SHORTEST_S))
+        if world.short_bytes.any():
+            span_s = min(span_s, MINUTE_S - math.fmod(world.now_s, MINUTE_S))
+        recorder.advance(world, span_s)
+        if world.now_s >= act_s - SHORTEST_S:
+            wait_s = policy.act(world)
+            act_s = math.inf if wait_s is None else world.now_s + wait_s
+
+
+def first_look_s(policy: SizingPolicy) -> float:
+    """Say how long after a change a policy sees it, on average: half of the time between looks."""
+    return policy.period_s / 2
