@@ -87,7 +87,7 @@ def _version(database: sqlite3.Connection, known: int) -> int:
     version: int = database.execute("PRAGMA user_version").fetchone()[0]
     owner = database.execute("PRAGMA application_id").fetchone()[0]
     tables = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-    if tables and owner != APPLICATION_ID:
+    if (tables and owner != APPLICATION_ID) or version < 0:
         raise ForeignError("it is a database of something else")
     if version > known:
         raise NewerError(f"a newer Barostat wrote it (form {version}; this one knows {known})")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -300,9 +300,10 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 
 def fill(file: Path) -> None:
-    """Write until nothing fits any more."""
-    with file.open("wb", buffering=0) as full:
-        os.posix_fallocate(full.fileno(), 0, shutil.disk_usage(file).free)
+    """Write until nothing fits any more, whoever else writes meanwhile."""
+    with file.open("wb", buffering=0) as full, contextlib.suppress(OSError):
+        while full.write(b"-" * 4096):
+            pass
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="to mount a small disk takes root")

@@ -13,6 +13,7 @@ from tests.lab.faults.ground import (
     spec,
 )
 
+from barostat.core.policy import Policy
 from barostat.core.reasons import ReasonCode
 from barostat.engine.lane import Pace
 from barostat.hypervisors.plugging import BLOCK_BYTES
@@ -66,8 +67,9 @@ async def test_what_a_guest_takes_out_of_its_balloon_is_granted_to_nobody_until_
     kit: Kit,
 ) -> None:
     guests = spec("web"), spec("db", swap_mib=0)
-    slow = Pace(on=False)  # or db is served before it helps itself
-    async with ground(kit, *guests, capacity_mib=TIGHT_MIB, pace=slow) as place:
+    slow = {"pace": Pace(on=False), "policy": Policy(settle_s=1.0, tick_s=4.0)}
+    # Or db is served before it helps itself.
+    async with ground(kit, *guests, capacity_mib=TIGHT_MIB, **slow) as place:
         await place.hold("web", 300)
         await place.until(
             lambda tick: decided(tick, "db").balloon_bytes > 90 * MIB, "db gave by its balloon"
