@@ -28,7 +28,7 @@ def trace(*rows: tuple[float, ...], step_s: float = 60.0) -> Trace:
         name="made",
         vms=tuple(f"vm{i}" for i in range(vms)),
         size_bytes=np.full(vms, 4.0 * GIB),
-        times_s=np.arange(len(rows)) * step_s,
+        times_s=np.arange(len(rows), dtype=np.float64) * step_s,
         step_s=step_s,
         demand_bytes=demand,
     )
