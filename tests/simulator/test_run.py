@@ -90,6 +90,27 @@ def test_every_tick_makes_nothing_worse_and_the_last_decision_has_reasons() -> N
     assert notes.most_promised_bytes <= 4 * GIB
 
 
+class Counting:
+    """Acts every ten seconds, and asks for nothing."""
+
+    name = "counting"
+    period_s = 10.0
+
+    def __init__(self) -> None:
+        self.acted_s: list[float] = []
+
+    def act(self, world: World) -> float:
+        self.acted_s.append(world.now_s)
+        return self.period_s
+
+
+def test_a_policy_acts_as_often_as_in_life_however_short_the_rows_are() -> None:
+    policy = Counting()
+    play(trace(*[(500.0, 500.0)] * 20, step_s=1.0), policy)
+
+    assert policy.acted_s == pytest.approx([5.0, 15.0])
+
+
 def test_a_guest_that_is_off_has_nothing_and_starts_with_its_share() -> None:
     world, _ = play(trace((500, np.nan), (500, 600), (np.nan, 600)), Static())
 

@@ -386,6 +386,19 @@ def test_a_database_of_something_else_is_refused_and_left_alone(path: Path) -> N
     assert path.read_bytes() == before
 
 
+def test_a_database_of_a_form_that_never_was_is_refused_and_left_alone(path: Path) -> None:
+    recorded(path, [growing()])
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = -3")
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    before = path.read_bytes()
+
+    with pytest.raises(ForeignError, match="something else"):
+        Store(path)
+
+    assert path.read_bytes() == before
+
+
 def test_a_migration_that_fails_leaves_nothing_behind(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

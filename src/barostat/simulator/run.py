@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
@@ -63,9 +64,10 @@ def run(
     world = World(hosts, rates=rates, habits=habits)
     demand = _by_place(trace.demand_bytes, hosts)
     cache = None if trace.cache_bytes is None else _by_place(trace.cache_bytes, hosts)
+    pace = _Pace()
     for row in range(len(trace.times_s)):
         world.need(demand(row), None if cache is None else cache(row))
-        _play_row(world, policy, recorder, trace.step_s)
+        pace.play_row(world, policy, recorder, trace.step_s)
         recorder.end_row(world, row)
         if progress is not None:
             progress(row + 1)
@@ -81,23 +83,28 @@ def _by_place(rows: Floats, hosts: Hosts) -> Callable[[int], Floats]:
     return of
 
 
-def _play_row(world: World, policy: SizingPolicy, recorder: Recorder, step_s: float) -> None:
-    """Let one row's time pass, in pieces that end where the policy acts.
+@dataclass(slots=True)
+class _Pace:
+    """When a policy acts: as often as it does in life, however short the rows of the trace are."""
 
-    While guests are short, none goes over the end of a minute: minutes are judged one by one.
-    """
-    end_s = world.now_s + step_s
-    act_s = world.now_s + first_look_s(policy)
-    while (left_s := end_s - world.now_s) > SHORTEST_S:
-        span_s = min(left_s, max(act_s - world.now_s, SHORTEST_S))
-        if world.short_bytes.any():
-            span_s = min(span_s, MINUTE_S - math.fmod(world.now_s, MINUTE_S))
-        recorder.advance(world, span_s)
-        if world.now_s >= act_s - SHORTEST_S:
-            wait_s = policy.act(world)
-            act_s = math.inf if wait_s is None else world.now_s + wait_s
+    act_s: float = math.inf
 
+    def play_row(
+        self, world: World, policy: SizingPolicy, recorder: Recorder, step_s: float
+    ) -> None:
+        """Let one row's time pass, in pieces that end where the policy acts.
 
-def first_look_s(policy: SizingPolicy) -> float:
-    """Say how long after a change a policy sees it, on average: half of the time between looks."""
-    return policy.period_s / 2
+        Who waits for a change sees it after half of the time between two looks, on average. While
+        guests are short, no piece goes over the end of a minute: minutes are judged one by one.
+        """
+        end_s = world.now_s + step_s
+        if math.isinf(self.act_s):  # nothing was to be looked for before this change
+            self.act_s = world.now_s + policy.period_s / 2
+        while (left_s := end_s - world.now_s) > SHORTEST_S:
+            span_s = min(left_s, max(self.act_s - world.now_s, SHORTEST_S))
+            if world.short_bytes.any():
+                span_s = min(span_s, MINUTE_S - math.fmod(world.now_s, MINUTE_S))
+            recorder.advance(world, span_s)
+            if world.now_s >= self.act_s - SHORTEST_S:
+                wait_s = policy.act(world)
+                self.act_s = math.inf if wait_s is None else world.now_s + wait_s

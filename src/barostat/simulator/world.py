@@ -161,7 +161,7 @@ class World:
         """Ask guests to have other sizes; what is outside their bounds is not asked."""
         bounds = self.hosts.minimum_bytes, self.hosts.maximum_bytes
         asked = np.floor(np.clip(target_bytes, *bounds) / MIB) * MIB
-        self.target_bytes = np.where(self.present, np.maximum(asked, bounds[0]), 0.0)
+        self.target_bytes = np.where(self.present, asked, 0.0)
 
     def advance(self, passed_s: float) -> None:
         """Let time pass."""
