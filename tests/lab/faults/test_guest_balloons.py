@@ -13,7 +13,6 @@ from tests.lab.faults.ground import (
     spec,
 )
 
-from barostat.core.policy import Policy
 from barostat.core.reasons import ReasonCode
 from barostat.engine.lane import Pace
 from barostat.engine.loop import Tick
@@ -75,8 +74,8 @@ async def test_what_a_guest_takes_out_of_its_balloon_is_granted_to_nobody_until_
     kit: Kit,
 ) -> None:
     guests = spec("web"), spec("db", swap_mib=0)
-    pace, policy = Pace(on=False), Policy(settle_s=1.0, tick_s=4.0)  # or db is served at once
-    async with ground(kit, *guests, capacity_mib=TIGHT_MIB, pace=pace, policy=policy) as place:
+    pace = Pace(on=False)  # or db is served at once
+    async with ground(kit, *guests, capacity_mib=TIGHT_MIB, pace=pace) as place:
         await place.hold("web", 300)
         await place.until(lambda tick: has_given(tick, "db"), "db gave by its balloon, all of it")
         place.books.excused = "db helps itself"
