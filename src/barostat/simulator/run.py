@@ -21,6 +21,9 @@ from barostat.simulator.world import Habits, Rates, World
 __all__ = ["Recorder", "run"]
 
 MINUTE_S: Final = 60.0
+LEAST_S: Final = 0.01
+MOST_S: Final = 1.0
+"""The pieces that time is cut into while memory moves."""
 SHORTEST_S: Final = 1e-6
 """What is left of a row after so many additions of floats is none of it."""
 
@@ -95,7 +98,8 @@ class _Pace:
         """Let one row's time pass, in pieces that end where the policy acts.
 
         Who waits for a change sees it after half of the time between two looks, on average. While
-        guests are short, no piece goes over the end of a minute: minutes are judged one by one.
+        guests are short, no piece goes over the end of a minute: minutes are judged one by one. Nor does
+        one go on long after memory has arrived: within a piece, all sizes are on a line.
         """
         end_s = world.now_s + step_s
         if math.isinf(self.act_s):  # nothing was to be looked for before this change
@@ -104,6 +108,8 @@ class _Pace:
             span_s = min(left_s, max(self.act_s - world.now_s, SHORTEST_S))
             if world.short_bytes.any():
                 span_s = min(span_s, MINUTE_S - math.fmod(world.now_s, MINUTE_S))
+            if (moving_s := world.moving_s) > 0:
+                span_s = min(span_s, max(LEAST_S, min(moving_s, MOST_S)))
             recorder.advance(world, span_s)
             if world.now_s >= self.act_s - SHORTEST_S:
                 wait_s = policy.act(world)

@@ -170,12 +170,29 @@ class World:
             self._move(passed_s)
         self._settle(passed_s)
 
-    def _move(self, passed_s: float) -> None:
-        """Go towards what was asked, as fast as the drivers do."""
+    @property
+    def moving_s(self) -> float:
+        """How long the slowest guest that moves takes at its present pace; 0 if nobody does."""
+        wanted = self.target_bytes - self.assigned_bytes
+        if not wanted.any():
+            return 0.0
+        down, up = self._paces()
+        pace = np.where(wanted < 0, down, up)
+        moves = (wanted != 0) & (pace > 0)
+        return float((np.abs(wanted[moves]) / pace[moves]).max(initial=0.0))
+
+    def _paces(self) -> tuple[Floats, Floats]:
+        """Bytes a second that each guest gives and takes."""
         hosts, rates, size = self.hosts, self.rates, self.assigned_bytes
         plugged = size > hosts.startup_bytes
-        down = np.where(plugged, rates.unplug, rates.inflate) * hosts.pace * hosts.gives
-        up = np.where(size >= hosts.startup_bytes, rates.plug, rates.deflate) * hosts.pace
+        down: Floats = np.where(plugged, rates.unplug, rates.inflate) * hosts.pace * hosts.gives
+        up: Floats = np.where(size >= hosts.startup_bytes, rates.plug, rates.deflate) * hosts.pace
+        return down, up
+
+    def _move(self, passed_s: float) -> None:
+        """Go towards what was asked, as fast as the drivers do."""
+        hosts, size = self.hosts, self.assigned_bytes
+        down, up = self._paces()
         wanted = self.target_bytes - size
         moved = np.clip(wanted, -down * passed_s, up * passed_s)
         self._lost_bytes = np.where(hosts.returns, 0.0, np.maximum(0.0, self._lost_bytes - moved))
