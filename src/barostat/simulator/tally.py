@@ -1,0 +1,148 @@
+"""What a run came to: sums a guest and a host, taken down as time passes.
+
+Within a piece of time all sizes are on a line, so means are those of its two ends.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from barostat.simulator.hosts import Hosts
+from barostat.simulator.steps import Steps
+from barostat.simulator.trace import Floats
+from barostat.simulator.unevenness import Unevenness
+from barostat.simulator.world import World
+from barostat.simulator.worst import Worst
+from barostat.units import MIB
+
+__all__ = ["Tally"]
+
+MINUTE_S: Final = 60.0
+BAD_UNMET_RATIO: Final = 0.01
+BAD_SWAP_IN_RATIO: Final = 0.002
+REVERSED_S: Final = 600.0
+BREACH_BYTES: Final = MIB
+
+
+class Tally:
+    """Takes down a run. Arrays have the shape [host, place], those of hosts [host].
+
+    Attributes:
+        on_s: how long each guest was on.
+        demand_byte_s, unmet_byte_s: what it needed, and what of that it did not have.
+        short_s: how long more than the tolerance was missing.
+        bad_s: the time of minutes in which its users would have noticed: more than 1 % of what it
+            needed was not there, or it paged in more than 0.2 % of it.
+        swap_in_bytes: what its kernel read back.
+        host_paged_byte_s: what the host paged of it.
+        churn_bytes, moves, reversals: what it gained and lost; how often it was asked for another
+            size; how often that was the other way within ten minutes.
+        waste_byte_s: what it had and did not need.
+        breach_s, breaches, breach_most_bytes: how long, how often and by how much more was promised
+            than a host has.
+        steps: how long a rise of demand waited.
+        unevenness: how unlike guests were while memory was short.
+        worst: when most was missing.
+    """
+
+    def __init__(self, hosts: Hosts, *, tolerance_ratio: float = 0.02) -> None:
+        shape = hosts.vm.shape
+        self.tolerance_bytes: Floats = hosts.maximum_bytes * tolerance_ratio
+        guests = ("on_s", "demand_byte_s", "unmet_byte_s", "short_s", "bad_s", "swap_in_bytes",
+                  "host_paged_byte_s", "churn_bytes", "moves", "reversals", "waste_byte_s")  # fmt: skip
+        self.guests: dict[str, Floats] = {name: np.zeros(shape) for name in guests}
+        per_host = ("breach_s", "breaches", "breach_most_bytes")
+        self.per_host: dict[str, Floats] = {name: np.zeros(shape[0]) for name in per_host}
+        self.steps, self.unevenness, self.worst = Steps(shape), Unevenness(shape[0]), Worst()
+        self._minute_unmet: Floats = np.zeros(shape)
+        self._minute_swap: Floats = np.zeros(shape)
+        self._minute_s = 0.0
+        self._over = np.zeros(shape[0], dtype=np.bool_)
+        self._target: Floats | None = None
+        self._turned_s: Floats = np.full(shape, -np.inf)
+        self._direction: Floats = np.zeros(shape)
+
+    def advance(self, world: World, passed_s: float) -> None:
+        """Let time pass, and take down what it brought."""
+        self._asked(world)
+        self.steps.before(world)
+        size, short, swap = world.assigned_bytes, world.short_bytes, world.swap_in_bytes.copy()
+        world.advance(passed_s)
+        unmet = (short + world.short_bytes) / 2 * passed_s
+        self._add(world, size, unmet, passed_s)
+        self._add_minute(world, unmet, world.swap_in_bytes - swap, passed_s)
+        self._add_breach(world, passed_s)
+        self.steps.after(world, passed_s)
+        if unmet.any():
+            self.unevenness.add(world, passed_s)
+            self.worst.look(world)
+
+    def end_row(self, world: World, row: int) -> None:
+        """Nothing is taken down by rows."""
+        del world, row
+
+    def end(self, world: World) -> None:
+        """Close what is open when the run is over."""
+        self._end_minute(world)
+        self.steps.end()
+
+    def _add(self, world: World, size: Floats, unmet: Floats, passed_s: float) -> None:
+        sums, mean = self.guests, (size + world.assigned_bytes) / 2
+        sums["on_s"] += world.present * passed_s
+        sums["demand_byte_s"] += world.demand_bytes * passed_s
+        sums["waste_byte_s"] += np.maximum(0.0, mean - world.demand_bytes) * passed_s
+        sums["churn_bytes"] += np.abs(world.assigned_bytes - size)
+        if unmet.any():
+            sums["unmet_byte_s"] += unmet
+            sums["short_s"] += (unmet > self.tolerance_bytes * passed_s) * passed_s
+        if world.host_paged_bytes.any():
+            sums["host_paged_byte_s"] += world.host_paged_bytes * passed_s
+
+    def _add_minute(self, world: World, unmet: Floats, swapped_in: Floats, passed_s: float) -> None:
+        """Judge minutes one by one; those in which nothing was missing are not bad."""
+        came = np.maximum(0.0, swapped_in)
+        self.guests["swap_in_bytes"] += came
+        self._minute_unmet += unmet
+        self._minute_swap += came
+        self._minute_s += passed_s
+        if self._minute_s >= MINUTE_S - 1e-6 or world.now_s % MINUTE_S < 1e-6:
+            self._end_minute(world)
+
+    def _end_minute(self, world: World) -> None:
+        needed, spent_s = world.demand_bytes, self._minute_s
+        if self._minute_unmet.any() or self._minute_swap.any():
+            bad = (self._minute_unmet > needed * spent_s * BAD_UNMET_RATIO) | (
+                self._minute_swap > needed * spent_s / MINUTE_S * BAD_SWAP_IN_RATIO
+            )
+            self.guests["bad_s"] += bad * spent_s
+            self._minute_unmet[:], self._minute_swap[:] = 0.0, 0.0
+        self._minute_s = 0.0
+
+    def _asked(self, world: World) -> None:
+        """Count who was asked for another size since the last time, and who was turned round."""
+        before, self._target = self._target, world.target_bytes
+        if before is None or before is world.target_bytes:
+            return
+        stayed = world.present & (world.arrived_s < world.now_s)
+        direction = np.sign(world.target_bytes - before) * stayed
+        asked = direction != 0
+        if not asked.any():
+            return
+        turned = asked & (direction == -self._direction)
+        soon = world.now_s - self._turned_s <= REVERSED_S
+        self.guests["moves"] += asked
+        self.guests["reversals"] += turned & soon
+        self._direction = np.where(asked, direction, self._direction)
+        self._turned_s = np.where(asked, world.now_s, self._turned_s)
+
+    def _add_breach(self, world: World, passed_s: float) -> None:
+        over = world.promised_bytes.sum(axis=1) - world.hosts.capacity_bytes
+        broken = over > BREACH_BYTES
+        if broken.any():
+            self.per_host["breach_s"] += broken * passed_s
+            self.per_host["breaches"] += broken & ~self._over
+            most = self.per_host["breach_most_bytes"]
+            np.maximum(most, np.where(broken, over, 0.0), out=most)
+        self._over = broken

@@ -1,0 +1,76 @@
+"""How unlike guests of one host are treated while memory is short.
+
+Only then does it mean anything: with memory for all, nobody minds who has more.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from barostat.simulator.trace import Floats
+from barostat.simulator.world import World
+
+__all__ = ["Unevenness", "highest"]
+
+WANT_RATIO: Final = 1.2
+"""What a guest wants of what it needs: with the usual buffer."""
+TOP: Final = 5.0
+BINS: Final = 1000
+
+
+class Unevenness:
+    """Dispersion of pressure, and Jain's index of satisfaction, over the time of shortage.
+
+    Pressure is what a guest needs of what it has; its dispersion is the standard deviation of it
+    among the guests of a host, weighted. Jain's index is of what a guest has of what it wants: 1
+    when all have the same share.
+
+    Attributes:
+        scarce_s: how long each host was short, shape [host].
+        dispersion_s, jain_s: their sums over that time, shape [host].
+        histogram_s: seconds by dispersion, shape [bin].
+    """
+
+    def __init__(self, hosts: int) -> None:
+        self.scarce_s: Floats = np.zeros(hosts)
+        self.dispersion_s: Floats = np.zeros(hosts)
+        self.jain_s: Floats = np.zeros(hosts)
+        self.histogram_s: Floats = np.zeros(BINS)
+
+    def add(self, world: World, passed_s: float) -> None:
+        """Add a piece of time in which somebody was short."""
+        scarce = (world.short_bytes > 0).any(axis=1)
+        if not scarce.any():
+            return
+        size, needed = world.assigned_bytes[scarce], world.demand_bytes[scarce]
+        weight = np.where(world.present, world.hosts.weight, 0.0)[scarce]
+        total = np.maximum(weight.sum(axis=1), 1.0)
+        pressure = needed / np.maximum(size, 1.0)
+        mean = (weight * pressure).sum(axis=1) / total
+        spread = np.sqrt((weight * (pressure - mean[:, None]) ** 2).sum(axis=1) / total)
+        self.scarce_s += scarce * passed_s
+        self.dispersion_s[scarce] += spread * passed_s
+        self.jain_s[scarce] += _jain(size, needed) * passed_s
+        bins = np.minimum(spread / TOP * BINS, BINS - 1).astype(np.int64)
+        np.add.at(self.histogram_s, bins, passed_s)
+
+
+def _jain(size: Floats, needed: Floats) -> Floats:
+    """Jain, Chiu and Hawe 1984: (sum of shares)^2 / (n * sum of their squares)."""
+    wanted = needed * WANT_RATIO
+    wants = wanted > 0
+    share = np.where(wants, np.minimum(1.0, size / np.maximum(wanted, 1.0)), 0.0)
+    squares = np.maximum((share**2).sum(axis=1) * wants.sum(axis=1), 1e-12)
+    index: Floats = share.sum(axis=1) ** 2 / squares
+    return index
+
+
+def highest(histogram_s: Floats, ratio: float) -> float:
+    """Give the dispersion that was not exceeded for a share of the time; 0 if there was none."""
+    total = histogram_s.sum()
+    if total <= 0:
+        return 0.0
+    place = int(np.searchsorted(np.cumsum(histogram_s), total * ratio))
+    return (min(place, BINS - 1) + 0.5) / BINS * TOP
