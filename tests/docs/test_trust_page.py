@@ -11,8 +11,6 @@ from tools.trust.page import faults, plain
 from tools.trust.promises import PROMISES
 from tools.trust.recorder import Outcome
 
-pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="make trust has not written it yet")
-
 FIGURES = 2
 """The last columns: cases and failed, which a run says and not the tests themselves."""
 KINDS, REAL_KINDS = 40, 25
