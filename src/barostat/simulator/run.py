@@ -98,8 +98,8 @@ class _Pace:
         """Let one row's time pass, in pieces that end where the policy acts.
 
         Who waits for a change sees it after half of the time between two looks, on average. While
-        guests are short, no piece goes over the end of a minute: minutes are judged one by one. Nor does
-        one go on long after memory has arrived: within a piece, all sizes are on a line.
+        guests are short, no piece goes over the end of a minute: minutes are judged one by one. Nor
+        does one go on after memory has arrived: within a piece, all sizes are on a line.
         """
         end_s = world.now_s + step_s
         if math.isinf(self.act_s):  # nothing was to be looked for before this change

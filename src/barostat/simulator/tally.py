@@ -5,10 +5,12 @@ Within a piece of time all sizes are on a line, so means are those of its two en
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 
+from barostat.core.decision import Decision
 from barostat.simulator.hosts import Hosts
 from barostat.simulator.steps import Steps
 from barostat.simulator.trace import Floats
@@ -17,13 +19,29 @@ from barostat.simulator.world import World
 from barostat.simulator.worst import Worst
 from barostat.units import MIB
 
-__all__ = ["Tally"]
+__all__ = ["GUEST_SUMS", "HOST_SUMS", "Tally"]
 
 MINUTE_S: Final = 60.0
 BAD_UNMET_RATIO: Final = 0.01
 BAD_SWAP_IN_RATIO: Final = 0.002
 REVERSED_S: Final = 600.0
 BREACH_BYTES: Final = MIB
+MOMENT_S: Final = 1e-6
+
+GUEST_SUMS: Final = (
+    "on_s",
+    "demand_byte_s",
+    "unmet_byte_s",
+    "short_s",
+    "bad_s",
+    "swap_in_bytes",
+    "host_paged_byte_s",
+    "churn_bytes",
+    "moves",
+    "reversals",
+    "waste_byte_s",
+)
+HOST_SUMS: Final = ("breach_s", "breaches", "breach_most_bytes")
 
 
 class Tally:
@@ -45,17 +63,26 @@ class Tally:
         steps: how long a rise of demand waited.
         unevenness: how unlike guests were while memory was short.
         worst: when most was missing.
+
+    Args:
+        hosts: who lives where.
+        tolerance_ratio: what may be missing of a guest's size before it counts as short: samples
+            of traces are not exact.
+        last: gives the newest decision on a host, if the policy can say it.
     """
 
-    def __init__(self, hosts: Hosts, *, tolerance_ratio: float = 0.02) -> None:
+    def __init__(
+        self,
+        hosts: Hosts,
+        *,
+        tolerance_ratio: float = 0.02,
+        last: Callable[[int], Decision | None] | None = None,
+    ) -> None:
         shape = hosts.vm.shape
         self.tolerance_bytes: Floats = hosts.maximum_bytes * tolerance_ratio
-        guests = ("on_s", "demand_byte_s", "unmet_byte_s", "short_s", "bad_s", "swap_in_bytes",
-                  "host_paged_byte_s", "churn_bytes", "moves", "reversals", "waste_byte_s")  # fmt: skip
-        self.guests: dict[str, Floats] = {name: np.zeros(shape) for name in guests}
-        per_host = ("breach_s", "breaches", "breach_most_bytes")
-        self.per_host: dict[str, Floats] = {name: np.zeros(shape[0]) for name in per_host}
-        self.steps, self.unevenness, self.worst = Steps(shape), Unevenness(shape[0]), Worst()
+        self.guests: dict[str, Floats] = {name: np.zeros(shape) for name in GUEST_SUMS}
+        self.per_host: dict[str, Floats] = {name: np.zeros(shape[0]) for name in HOST_SUMS}
+        self.steps, self.unevenness, self.worst = Steps(shape), Unevenness(shape[0]), Worst(last)
         self._minute_unmet: Floats = np.zeros(shape)
         self._minute_swap: Floats = np.zeros(shape)
         self._minute_s = 0.0
@@ -107,7 +134,7 @@ class Tally:
         self._minute_unmet += unmet
         self._minute_swap += came
         self._minute_s += passed_s
-        if self._minute_s >= MINUTE_S - 1e-6 or world.now_s % MINUTE_S < 1e-6:
+        if self._minute_s >= MINUTE_S - MOMENT_S or world.now_s % MINUTE_S < MOMENT_S:
             self._end_minute(world)
 
     def _end_minute(self, world: World) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from barostat.core.decision import Decision
 from barostat.simulator.trace import Floats
 from barostat.simulator.world import World
 
@@ -23,6 +25,7 @@ class Moment:
         capacity_bytes: what it may hand out.
         vm: who lives in each place, shape [place].
         demand_bytes, assigned_bytes, target_bytes: shape [place].
+        decision: what had been decided, with its reasons, where a policy says it.
     """
 
     host: int
@@ -33,6 +36,7 @@ class Moment:
     demand_bytes: tuple[float, ...]
     assigned_bytes: tuple[float, ...]
     target_bytes: tuple[float, ...]
+    decision: Decision | None = None
 
 
 class Worst:
@@ -42,8 +46,9 @@ class Worst:
         moment: None while nothing was missing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, last: Callable[[int], Decision | None] | None = None) -> None:
         self.moment: Moment | None = None
+        self._last = last
 
     def look(self, world: World) -> None:
         """Keep this moment if it is worse."""
@@ -60,4 +65,5 @@ class Worst:
             demand_bytes=tuple(world.demand_bytes[host].tolist()),
             assigned_bytes=tuple(world.assigned_bytes[host].tolist()),
             target_bytes=tuple(world.target_bytes[host].tolist()),
+            decision=self._last(host) if self._last else None,
         )
