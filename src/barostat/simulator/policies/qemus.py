@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from barostat.simulator.trace import Floats
+from barostat.simulator.policies.stalls import stalled_ratio
+from barostat.simulator.trace import Floats, Switches
 from barostat.simulator.world import World
 from barostat.units import MIB
 
@@ -16,19 +17,27 @@ FREE_RATIO: Final = 0.20
 SHORT_RATIO: Final = 0.10
 PROPORTIONAL: Final = 0.5
 INTEGRAL: Final = 0.05
+MOST_INTEGRAL: Final = 1.0
 LEAST_CHANGE_BYTES: Final = 128 * MIB
+STALL_BEGINS: Final = 0.10
+STALL_ENDS: Final = 0.50
 
 
 class Qemus:
-    """Hold the host at 20 % free by a PI controller for each guest, none below what it uses.
+    """A controller for each guest holds the host at 20 % free, no guest below what it uses.
 
-    Every 5 s: error = 20 % less the free share of the host; its integral stays within -1 and 1.
-    The size changes by (0.5 x error + 0.05 x integral) of the maximum, not below what the guest
-    uses, or its minimum when under 10 % of the host is free. Changes under 128 MiB wait.
+    Every 5 s: error = 20 % less the free share of the host; its integral stays within -1 and 1, and
+    is set back where a bound holds the size. The size changes by (0.5 x error + 0.05 x integral) of
+    the maximum, the other way. It is at least what the guest uses, but when under 10 % of the host
+    is free its minimum; at most its maximum, and less, down to the minimum, as the host itself
+    stalls from 10 % to 50 % of the time. Changes under 128 MiB wait, but for those to a bound.
 
-    Source: qemus/qemu, src/balloon.py, 2026. Its lowering of the maximum while the host itself
-    stalls is left out: a host that hands out no more than it has does not. Minimums are those of
-    the guests, not 33 % of their size.
+    The controllers know nothing of each other, and the host's free memory is what is not used, not
+    what is not promised: guests together may be granted more than there is.
+
+    Source: qemus/qemu, src/balloon.py, 2026. Minimums are the guests', not its default of 33 %. The
+    host stalls by what it reads back of the memory that it paged (`stalls`); it is not averaged
+    over 10 s. There is no limit of a container.
 
     Args:
         equal_inputs: changes nothing: what it reads is MemAvailable.
@@ -39,22 +48,46 @@ class Qemus:
 
     def __init__(self, *, equal_inputs: bool = False) -> None:
         del equal_inputs
-        self._integral: Floats | None = None
+        self._integral: Floats = np.zeros(0)
 
     def act(self, world: World) -> float | None:
-        """Go one step of the controller."""
+        """Go one step of each guest's controller."""
         hosts, size = world.hosts, world.assigned_bytes
         ratio = world.host_free_bytes / hosts.capacity_bytes
-        error = FREE_RATIO - ratio
-        before = np.zeros_like(error) if self._integral is None else self._integral
-        self._integral = np.clip(before + error * self.period_s, -1.0, 1.0)
-        change = (PROPORTIONAL * error + INTEGRAL * self._integral)[:, None] * hosts.maximum_bytes
+        before = self._integral if self._integral.size else np.zeros(size.shape)
+        error = np.broadcast_to((FREE_RATIO - ratio)[:, None], size.shape)
+        summed = np.clip(before + error * self.period_s, -MOST_INTEGRAL, MOST_INTEGRAL)
+        high = _highest(world)
         used = np.maximum(hosts.minimum_bytes, size - world.available_bytes)
-        floor = np.where((ratio < SHORT_RATIO)[:, None], hosts.minimum_bytes, used)
-        wanted = np.minimum(np.maximum(size - change, floor), hosts.maximum_bytes)
-        at_bound = (wanted == hosts.maximum_bytes) | (wanted == floor)
-        worth = (np.abs(wanted - size) >= LEAST_CHANGE_BYTES) | at_bound
-        world.ask(np.where(worth, wanted, world.target_bytes))
-        wound = np.abs(self._integral - before) > 0
-        moves = (np.abs(world.target_bytes - size) >= MIB).any()
-        return self.period_s if wound.any() or moves or world.moving_s > 0 else None
+        low = np.where((ratio < SHORT_RATIO)[:, None], hosts.minimum_bytes, used)
+        wanted = size - (PROPORTIONAL * error + INTEGRAL * summed) * hosts.maximum_bytes
+        target = np.minimum(high, np.maximum(low, wanted))
+        bound: Switches = ((target == low) & (error > 0)) | ((target == high) & (error < 0))
+        integral = np.where(bound, _held(world, target, error), summed)
+        self._integral = np.where(world.present, integral, 0.0)
+        asked = world.target_bytes
+        worth = np.abs(target - asked) >= LEAST_CHANGE_BYTES
+        world.ask(np.where(worth | (target == low) | (target == high), target, asked))
+        return self.period_s if self._goes_on(world, before, asked) else None
+
+    def _goes_on(self, world: World, before: Floats, asked: Floats) -> bool:
+        """Say whether anything would be otherwise at the next look."""
+        still = np.array_equal(before, self._integral) and np.array_equal(asked, world.target_bytes)
+        return not still or world.moving_s > 0
+
+
+def _highest(world: World) -> Floats:
+    """Lower the maximum towards the minimum as the host itself stalls."""
+    hosts = world.hosts
+    read = world.host_paged_bytes.sum(axis=1) / world.habits.turnover_s
+    stalled = (stalled_ratio(read) - STALL_BEGINS) / (STALL_ENDS - STALL_BEGINS)
+    part = np.clip(stalled, 0.0, 1.0)[:, None]
+    high: Floats = hosts.maximum_bytes - part * (hosts.maximum_bytes - hosts.minimum_bytes)
+    return high
+
+
+def _held(world: World, target: Floats, error: Floats) -> Floats:
+    """Give the integral by which the size would be just what its bound makes it."""
+    change = (world.assigned_bytes - target) / np.maximum(world.hosts.maximum_bytes, 1.0)
+    held: Floats = (change - PROPORTIONAL * error) / INTEGRAL
+    return np.clip(held, -MOST_INTEGRAL, MOST_INTEGRAL)
