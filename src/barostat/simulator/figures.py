@@ -31,7 +31,7 @@ class Figures:
         swap_in_gib: what their kernels read back from swap.
         host_paged_gib_s: what the host paged of them.
         pressure_dispersion_mean, pressure_dispersion_p99: how unlike the guests of a host were in
-            what they needed of what they had, while it was short (standard deviation).
+            what they needed of what they had, while it was scarce (standard deviation).
         jain_index: how alike they were in what they had of what they wanted, then; 1 is all alike.
         slo_violation_ratio: the share of the guests' minutes that their users would have noticed.
         slo_minutes_per_vm_day: the same as minutes a day.

@@ -61,7 +61,7 @@ class Tally:
         breach_s, breaches, breach_most_bytes: how long, how often and by how much more was promised
             than a host has.
         steps: how long a rise of demand waited.
-        unevenness: how unlike guests were while memory was short.
+        unevenness: how unlike guests were while memory was scarce.
         worst: when most was missing.
 
     Args:
@@ -82,18 +82,31 @@ class Tally:
         self.tolerance_bytes: Floats = hosts.maximum_bytes * tolerance_ratio
         self.guests: dict[str, Floats] = {name: np.zeros(shape) for name in GUEST_SUMS}
         self.per_host: dict[str, Floats] = {name: np.zeros(shape[0]) for name in HOST_SUMS}
-        self.steps, self.unevenness, self.worst = Steps(shape), Unevenness(shape[0]), Worst(last)
+        self.steps, self.unevenness, self.worst = Steps(shape), Unevenness(hosts), Worst(last)
         self._minute_unmet: Floats = np.zeros(shape)
         self._minute_swap: Floats = np.zeros(shape)
-        self._minute_s = 0.0
+        self._minute_needed: Floats = np.zeros(shape)
+        self._minute_on_s: Floats = np.zeros(shape)
+        self._minute_lacking = False
         self._over = np.zeros(shape[0], dtype=np.bool_)
         self._target: Floats | None = None
         self._turned_s: Floats = np.full(shape, -np.inf)
         self._direction: Floats = np.zeros(shape)
 
     def advance(self, world: World, passed_s: float) -> None:
-        """Let time pass, and take down what it brought."""
+        """Let time pass, and take down what it brought.
+
+        Minutes in which anything may be missing are judged alone, or with others just like them.
+        """
         self._asked(world)
+        end_s = world.now_s + passed_s
+        if self._minute_lacking or world.paged_bytes.any():
+            for cut_s in _next_minute_s(world.now_s), end_s - end_s % MINUTE_S:
+                if world.now_s + MOMENT_S < cut_s < end_s - MOMENT_S:
+                    self._advance(world, cut_s - world.now_s)
+        self._advance(world, end_s - world.now_s)
+
+    def _advance(self, world: World, passed_s: float) -> None:
         self.steps.before(world)
         size, short, swap = world.assigned_bytes, world.short_bytes, world.swap_in_bytes.copy()
         world.advance(passed_s)
@@ -102,17 +115,19 @@ class Tally:
         self._add_minute(world, unmet, world.swap_in_bytes - swap, passed_s)
         self._add_breach(world, passed_s)
         self.steps.after(world, passed_s)
+        self.unevenness.add(world, passed_s)
         if unmet.any():
-            self.unevenness.add(world, passed_s)
             self.worst.look(world)
 
     def end_row(self, world: World, row: int) -> None:
-        """Nothing is taken down by rows."""
-        del world, row
+        """Know which row is next."""
+        del world
+        self.worst.row = row + 1
 
     def end(self, world: World) -> None:
         """Close what is open when the run is over."""
-        self._end_minute(world)
+        del world
+        self._end_minute()
         self.steps.end()
 
     def _add(self, world: World, size: Floats, unmet: Floats, passed_s: float) -> None:
@@ -128,24 +143,31 @@ class Tally:
             sums["host_paged_byte_s"] += world.host_paged_bytes * passed_s
 
     def _add_minute(self, world: World, unmet: Floats, swapped_in: Floats, passed_s: float) -> None:
-        """Judge minutes one by one; those in which nothing was missing are not bad."""
+        """Judge minutes as they end; those in which nothing was missing are not bad."""
         came = np.maximum(0.0, swapped_in)
         self.guests["swap_in_bytes"] += came
         self._minute_unmet += unmet
         self._minute_swap += came
-        self._minute_s += passed_s
-        if self._minute_s >= MINUTE_S - MOMENT_S or world.now_s % MINUTE_S < MOMENT_S:
-            self._end_minute(world)
+        self._minute_needed += world.demand_bytes * passed_s
+        self._minute_on_s += world.present * passed_s
+        self._minute_lacking |= bool(unmet.any() or came.any())
+        if _next_minute_s(world.now_s) > _next_minute_s(world.now_s - passed_s):
+            self._end_minute()
+            begun_s = world.now_s % MINUTE_S
+            if MOMENT_S < begun_s < MINUTE_S - MOMENT_S:
+                self._minute_needed += world.demand_bytes * begun_s
+                self._minute_on_s += world.present * begun_s
 
-    def _end_minute(self, world: World) -> None:
-        needed, spent_s = world.demand_bytes, self._minute_s
-        if self._minute_unmet.any() or self._minute_swap.any():
-            bad = (self._minute_unmet > needed * spent_s * BAD_UNMET_RATIO) | (
-                self._minute_swap > needed * spent_s / MINUTE_S * BAD_SWAP_IN_RATIO
+    def _end_minute(self) -> None:
+        needed, sums = self._minute_needed, self.guests
+        if self._minute_lacking:
+            bad = (self._minute_unmet > needed * BAD_UNMET_RATIO) | (
+                self._minute_swap > needed / MINUTE_S * BAD_SWAP_IN_RATIO
             )
-            self.guests["bad_s"] += bad * spent_s
-            self._minute_unmet[:], self._minute_swap[:] = 0.0, 0.0
-        self._minute_s = 0.0
+            sums["bad_s"] += bad * self._minute_on_s
+        for held in self._minute_unmet, self._minute_swap, needed, self._minute_on_s:
+            held[:] = 0.0
+        self._minute_lacking = False
 
     def _asked(self, world: World) -> None:
         """Count who was asked for another size since the last time, and who was turned round."""
@@ -173,3 +195,8 @@ class Tally:
             most = self.per_host["breach_most_bytes"]
             np.maximum(most, np.where(broken, over, 0.0), out=most)
         self._over = broken
+
+
+def _next_minute_s(now_s: float) -> float:
+    """Say when the minute ends."""
+    return ((now_s + MOMENT_S) // MINUTE_S + 1) * MINUTE_S

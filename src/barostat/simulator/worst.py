@@ -20,6 +20,7 @@ class Moment:
 
     Attributes:
         host: its number.
+        row: of the trace.
         at_s: seconds since the beginning of the run.
         missing_bytes: what its guests lacked together.
         capacity_bytes: what it may hand out.
@@ -29,6 +30,7 @@ class Moment:
     """
 
     host: int
+    row: int
     at_s: float
     missing_bytes: float
     capacity_bytes: float
@@ -44,10 +46,12 @@ class Worst:
 
     Attributes:
         moment: None while nothing was missing.
+        row: of the trace, that is played.
     """
 
     def __init__(self, last: Callable[[int], Decision | None] | None = None) -> None:
         self.moment: Moment | None = None
+        self.row = 0
         self._last = last
 
     def look(self, world: World) -> None:
@@ -58,6 +62,7 @@ class Worst:
             return
         self.moment = Moment(
             host=host,
+            row=self.row,
             at_s=world.now_s,
             missing_bytes=float(missing[host]),
             capacity_bytes=float(world.hosts.capacity_bytes[host]),
