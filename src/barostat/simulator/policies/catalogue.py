@@ -1,42 +1,39 @@
-"""All policies by the names that `--policy` takes."""
+"""All policies by the names that `--policy` takes.
+
+Nothing of a policy is loaded before it is made: the names and rules are wanted for help alone, too.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
-from typing import Final
+import importlib
+from typing import TYPE_CHECKING, Final, cast
 
 from barostat.core.allocation import Mode
 from barostat.errors import InputError
-from barostat.simulator.policies.barostat import Barostat
-from barostat.simulator.policies.base import SizingPolicy
-from barostat.simulator.policies.esx import Esx
-from barostat.simulator.policies.mom import Mom
-from barostat.simulator.policies.proxmox import Proxmox
-from barostat.simulator.policies.qemus import Qemus
-from barostat.simulator.policies.qmemman import Qmemman
-from barostat.simulator.policies.senpai import Senpai
-from barostat.simulator.policies.squeezed import Squeezed
-from barostat.simulator.policies.static import Static
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from barostat.simulator.policies.base import SizingPolicy
 
 __all__ = ["NAMES", "make_policy", "rule_of"]
 
-_PEERS: Final[dict[str, Callable[..., SizingPolicy]]] = {
-    "proxmox": Proxmox,
-    "mom": Mom,
-    "squeezed": Squeezed,
-    "qmemman": Qmemman,
-    "esx": Esx,
-    "qemus": Qemus,
-    "senpai": Senpai,
-}
-_OWN: Final = {"barostat": Mode.PRESSURE, "barostat-share": Mode.SHARE}
-_OWN_RULES: Final = {
+_RULES: Final = {
+    "static": "Every VM keeps its share of the host, by its size.",
+    "proxmox": "The host is brought to 80 % in use, by at most 100 MiB a guest every 10 s.",
+    "mom": "All guests shrink by up to 5 % while under 20 % of the host is free; else all grow.",
+    "squeezed": "Every guest gets the same share of the range from its minimum to its maximum.",
+    "qmemman": "Every guest gets memory in proportion to what it uses.",
+    "esx": "Memory goes by shares, and an idle page counts as four active ones.",
+    "qemus": "A controller for each guest holds the host at 20 % free, not knowing of the others.",
+    "senpai": "Each guest is trimmed by 1 % every 6 s, and grown at once when it stalls.",
     "barostat": "Barostat in pressure mode: all guests are equally far from what they need.",
     "barostat-share": "Barostat in share mode: every guest has its part of the host, by weight.",
 }
+_MODES: Final = {"barostat": Mode.PRESSURE, "barostat-share": Mode.SHARE}
 
-NAMES: Final = ("static", *_PEERS, *_OWN)
+NAMES: Final = tuple(_RULES)
 
 
 def make_policy(name: str, *, equal_inputs: bool = False) -> SizingPolicy:
@@ -44,25 +41,38 @@ def make_policy(name: str, *, equal_inputs: bool = False) -> SizingPolicy:
 
     Args:
         name: one of `NAMES`.
-        equal_inputs: have a peer read MemAvailable where its rule reads MemFree.
+        equal_inputs: give a peer what Barostat reads, MemAvailable, where its rule reads less.
 
     Raises:
         InputError: no policy has that name.
     """
+    if name not in _RULES:
+        raise _unknown(name)
+    if name in _MODES:
+        return _kind("barostat")(_MODES[name])
     if name == "static":
-        return Static()
-    if name in _OWN:
-        return Barostat(_OWN[name])
-    if name in _PEERS:
-        return _PEERS[name](equal_inputs=equal_inputs)
-    near = difflib.get_close_matches(name, NAMES, n=1)
-    meant = f"did you mean {near[0]}? " if near else ""
-    raise InputError(f"there is no policy {name!r}", hint=f"{meant}policies: {', '.join(NAMES)}")
+        return _kind(name)()
+    return _kind(name)(equal_inputs=equal_inputs)
 
 
 def rule_of(name: str) -> str:
-    """Say in one sentence what a policy does."""
-    if name in _OWN:
-        return _OWN_RULES[name]
-    kind: object = Static if name == "static" else _PEERS[name]
-    return (kind.__doc__ or "").strip().splitlines()[0]
+    """Say in one sentence what a policy does.
+
+    Raises:
+        InputError: no policy has that name.
+    """
+    if name not in _RULES:
+        raise _unknown(name)
+    return _RULES[name]
+
+
+def _kind(module: str) -> Callable[..., SizingPolicy]:
+    """Load a policy's module; its class has its name."""
+    loaded = importlib.import_module(f"barostat.simulator.policies.{module}")
+    return cast("Callable[..., SizingPolicy]", getattr(loaded, module.capitalize()))
+
+
+def _unknown(name: str) -> InputError:
+    near = difflib.get_close_matches(name, NAMES, n=1)
+    meant = f"did you mean {near[0]}? " if near else ""
+    return InputError(f"there is no policy {name!r}", hint=f"{meant}policies: {', '.join(NAMES)}")
