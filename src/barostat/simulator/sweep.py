@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import concurrent.futures
-import multiprocessing
-import os
-import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
@@ -18,11 +14,13 @@ from barostat.simulator.hosts import Hosts
 from barostat.simulator.policies.catalogue import make_policy
 from barostat.simulator.run import run
 from barostat.simulator.tally import Tally
-from barostat.simulator.totals import Series, Totals, join, totals_of
-from barostat.simulator.trace import Floats, Integers, Trace
+from barostat.simulator.totals import GuestSeries, Series, Totals, join, totals_of
+from barostat.simulator.trace import Integers, Trace
+from barostat.simulator.workers import Progress, play_all
 from barostat.simulator.world import World
+from barostat.simulator.worst import Moment
 
-__all__ = ["Comparison", "PolicyResult", "simulate"]
+__all__ = ["Comparison", "PolicyResult", "simulate", "tolerance_ratio"]
 
 STATIC: Final = "static"
 MOST_HOSTS: Final = 8
@@ -45,6 +43,16 @@ class PolicyResult:
     name: str
     figures: Figures
     totals: Totals
+
+    @property
+    def worst(self) -> Moment | None:
+        """The moment in which most was missing on one host."""
+        return self.totals.worst
+
+    @property
+    def series(self) -> Series | None:
+        """How it was at the end of each row, if that was kept."""
+        return self.totals.series
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,16 +86,16 @@ class _Stage:
     trace: Trace
     hosts: Hosts
 
-    def play(self, work: _Work) -> Totals:
-        """Run one policy on some of the hosts."""
-        hosts = _some(self.hosts, work.hosts)
-        policy = make_policy(work.policy, equal_inputs=work.equal_inputs)
-        tolerance = tolerance_ratio(self.trace)
-        tally = Tally(hosts, tolerance_ratio=tolerance, last=getattr(policy, "last", None))
-        film = _Film(tally, len(self.trace.times_s) if work.keep_series else 0, len(work.hosts))
-        world = run(self.trace, hosts, policy, film)
-        tally.end(world)
-        return totals_of(tally, first_host=int(work.hosts[0]), series=film.series)
+
+def _play(stage: _Stage, work: _Work) -> Totals:
+    """Run one policy on some of the hosts."""
+    trace, hosts = stage.trace, some(stage.hosts, work.hosts)
+    policy = make_policy(work.policy, equal_inputs=work.equal_inputs)
+    tally = Tally(hosts, tolerance_ratio=tolerance_ratio(trace), last=getattr(policy, "last", None))
+    first = int(work.hosts[0])
+    film = _Film(tally, len(trace.times_s)) if work.keep_series else None
+    tally.end(run(trace, hosts, policy, film or tally))
+    return totals_of(tally, first_host=first, series=film.series(first) if film else None)
 
 
 def tolerance_ratio(trace: Trace) -> float:
@@ -98,44 +106,40 @@ def tolerance_ratio(trace: Trace) -> float:
 class _Film:
     """A tally that keeps how it was at the end of each row."""
 
-    def __init__(self, tally: Tally, rows: int, hosts: int) -> None:
-        self.tally, self.rows = tally, rows
-        self._kept: Floats = np.zeros((3, rows, hosts))
-
-    @property
-    def series(self) -> Series | None:
-        demand, assigned, missing = self._kept
-        if not self.rows:
-            return None
-        return Series(demand_bytes=demand, assigned_bytes=assigned, missing_bytes=missing)
+    def __init__(self, tally: Tally, rows: int) -> None:
+        self.tally = tally
+        shape = tally.tolerance_bytes.shape
+        self._hosts = np.zeros((3, rows, shape[0]))
+        self._guests = np.zeros((2, rows, *shape), dtype=np.float32)
 
     def advance(self, world: World, passed_s: float) -> None:
         self.tally.advance(world, passed_s)
 
     def end_row(self, world: World, row: int) -> None:
-        if self.rows:
-            sizes = world.demand_bytes, world.assigned_bytes, world.short_bytes
-            self._kept[:, row] = [held.sum(axis=1) for held in sizes]
+        self.tally.end_row(world, row)
+        sizes = world.demand_bytes, world.assigned_bytes, world.short_bytes
+        self._hosts[:, row] = [held.sum(axis=1) for held in sizes]
+        self._guests[:, row] = sizes[:2]
+
+    def series(self, first_host: int) -> Series:
+        """Give what was kept: of all hosts their sums, of the worst its guests."""
+        moment = self.tally.worst.moment
+        worst = 0 if moment is None else moment.host
+        demand, assigned = self._guests[:, :, worst].copy()
+        return Series(
+            demand_bytes=self._hosts[0],
+            assigned_bytes=self._hosts[1],
+            missing_bytes=self._hosts[2],
+            guests=GuestSeries(
+                host=worst + first_host, demand_bytes=demand, assigned_bytes=assigned
+            ),
+        )
 
 
-def _some(hosts: Hosts, numbers: Integers) -> Hosts:
+def some(hosts: Hosts, numbers: Integers) -> Hosts:
+    """Keep some of the hosts, by their numbers."""
     kept = {field.name: getattr(hosts, field.name)[numbers] for field in fields(hosts)}
     return replace(hosts, **kept)
-
-
-_stage: _Stage | None = None
-
-
-def _prepare(stage: _Stage) -> None:
-    """Make a process ready: it is given the trace once, and ends at Ctrl-C without a word."""
-    global _stage  # noqa: PLW0603 - what a process of the pool works on
-    _stage = stage
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def _play(work: _Work) -> Totals:
-    assert _stage is not None, "prepared when the process began"  # noqa: S101
-    return _stage.play(work)
 
 
 def simulate(
@@ -146,7 +150,7 @@ def simulate(
     equal_inputs: bool = False,
     workers: int | None = None,
     keep_series: bool = False,
-    progress: Callable[[float], object] | None = None,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Play policies on the same hosts.
 
@@ -172,7 +176,7 @@ def simulate(
         for name in reversed(names)  # the slow ones first: the last piece is a short one
         for block in blocks
     ]
-    done = _play_all(_Stage(trace, hosts), work, workers, progress or (lambda _share: None))
+    done = play_all(_play, _Stage(trace, hosts), work, workers=workers, progress=progress)
     parts = dict(zip(((item.policy, int(item.hosts[0])) for item in work), done, strict=True))
     totals = {name: join([parts[name, int(block[0])] for block in blocks]) for name in names}
     bound = lower_bound(trace, hosts, tolerance_ratio=tolerance_ratio(trace))
@@ -185,28 +189,3 @@ def simulate(
         for name in dict.fromkeys(policies)
     )
     return Comparison(trace=trace, hosts=hosts, results=results, bound=bound)
-
-
-def _play_all(
-    stage: _Stage, work: Sequence[_Work], workers: int | None, progress: Callable[[float], object]
-) -> list[Totals]:
-    count = min(workers or os.cpu_count() or 1, len(work))
-    if count == 1:
-        done = []
-        for number, item in enumerate(work, start=1):
-            done.append(stage.play(item))
-            progress(number / len(work))
-        return done
-    pool = concurrent.futures.ProcessPoolExecutor(
-        count,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_prepare,
-        initargs=(stage,),
-    )
-    try:
-        futures = [pool.submit(_play, item) for item in work]
-        for number, _ in enumerate(concurrent.futures.as_completed(futures), start=1):
-            progress(number / len(work))
-        return [future.result() for future in futures]
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)

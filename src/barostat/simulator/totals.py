@@ -8,10 +8,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from barostat.simulator.tally import Tally
-from barostat.simulator.trace import Floats
+from barostat.simulator.trace import Floats, SingleFloats
 from barostat.simulator.worst import Moment
 
-__all__ = ["Series", "Totals", "join", "totals_of"]
+__all__ = ["GuestSeries", "Series", "Totals", "join", "totals_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestSeries:
+    """The guests of one host at the end of each row, shape [row, place].
+
+    Attributes:
+        host: its number.
+        demand_bytes, assigned_bytes: what each needed and had.
+    """
+
+    host: int
+    demand_bytes: SingleFloats
+    assigned_bytes: SingleFloats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,11 +34,13 @@ class Series:
 
     Attributes:
         demand_bytes, assigned_bytes, missing_bytes: sums over the guests of a host.
+        guests: those of the host with the worst moment.
     """
 
     demand_bytes: Floats
     assigned_bytes: Floats
     missing_bytes: Floats
+    guests: GuestSeries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +90,6 @@ def totals_of(tally: Tally, *, first_host: int = 0, series: Series | None = None
 def join(parts: Sequence[Totals]) -> Totals:
     """Put blocks of hosts together, in order."""
     moments = [part.worst for part in parts if part.worst is not None]
-    kept = [part.series for part in parts if part.series is not None]
     return Totals(
         guests=_join_named([part.guests for part in parts]),
         per_host=_join_named([part.per_host for part in parts]),
@@ -85,7 +100,7 @@ def join(parts: Sequence[Totals]) -> Totals:
         jain_s=np.concatenate([part.jain_s for part in parts]),
         histogram_s=np.sum([part.histogram_s for part in parts], axis=0),
         worst=max(moments, key=lambda moment: moment.missing_bytes, default=None),
-        series=_join_series(kept) if len(kept) == len(parts) else None,
+        series=_join_series(parts),
     )
 
 
@@ -93,9 +108,14 @@ def _join_named(parts: Sequence[dict[str, Floats]]) -> dict[str, Floats]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _join_series(parts: Sequence[Series]) -> Series:
+def _join_series(parts: Sequence[Totals]) -> Series | None:
+    kept = [part.series for part in parts if part.series is not None]
+    if len(kept) < len(parts):
+        return None
+    missing = [part.worst.missing_bytes if part.worst else 0.0 for part in parts]
     return Series(
-        demand_bytes=np.concatenate([part.demand_bytes for part in parts], axis=1),
-        assigned_bytes=np.concatenate([part.assigned_bytes for part in parts], axis=1),
-        missing_bytes=np.concatenate([part.missing_bytes for part in parts], axis=1),
+        demand_bytes=np.concatenate([series.demand_bytes for series in kept], axis=1),
+        assigned_bytes=np.concatenate([series.assigned_bytes for series in kept], axis=1),
+        missing_bytes=np.concatenate([series.missing_bytes for series in kept], axis=1),
+        guests=kept[missing.index(max(missing))].guests,
     )

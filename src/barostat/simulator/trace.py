@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from barostat.errors import InputError
 
-__all__ = ["Floats", "Integers", "Switches", "Trace"]
+__all__ = ["Floats", "Integers", "SingleFloats", "Switches", "Trace"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
+SingleFloats: TypeAlias = npt.NDArray[np.float32]
 Integers: TypeAlias = npt.NDArray[np.int64]
 Switches: TypeAlias = npt.NDArray[np.bool_]
 

@@ -8,11 +8,12 @@ import numpy as np
 
 from barostat.simulator.trace import Floats, Switches
 from barostat.simulator.world import World
-from barostat.units import MIB
+from barostat.units import KIB, MIB
 
 __all__ = ["Squeezed"]
 
-RESERVE_BYTES: Final = 72 * MIB
+RESERVE_BYTES: Final = (64 + 8) * MIB
+INACCURACY_BYTES: Final = 4 * KIB
 STUCK_S: Final = 5.0
 LOOK_S: Final = 1.0
 
@@ -20,11 +21,14 @@ LOOK_S: Final = 1.0
 class Squeezed:
     """Every guest gets the same share of the range from its minimum to its maximum.
 
-    The share is what is left of the host above all minimums, over the sum of the ranges, 72 MiB
-    kept. Those that shrink go first; only then do others grow. A guest that has not come nearer to
-    its target for 5 s is left out. What guests do with their memory is not looked at.
+    The share is what the host has free and could free, less 72 MiB, over the sum of the ranges.
+    Those that shrink go first; only when all of them are there do others grow. It looks every
+    second until all have what they were asked to have. A guest that has not come nearer to its
+    target for 5 s is left out of that; the next time it is tried again. What guests do with their
+    memory is not looked at.
 
-    Source: xapi-project/xen-api, ocaml/squeezed/lib/squeeze.ml and src/squeeze_xen.ml, 2026.
+    Source: xapi-project/xen-api, ocaml/squeezed/lib/squeeze.ml and src/squeeze_xen.ml, 2026. In
+    life the host makes room before a guest starts; here room is made when it has.
 
     Args:
         equal_inputs: changes nothing: the rule reads no input of guests.
@@ -35,39 +39,44 @@ class Squeezed:
 
     def __init__(self, *, equal_inputs: bool = False) -> None:
         del equal_inputs
-        self._last: Floats | None = None
+        self._begins = True
+        self._last: Floats = np.zeros(0)
         self._moved_s: Floats = np.zeros(0)
 
     def act(self, world: World) -> float | None:
         """Work out the share, and go one phase towards it."""
-        active = self._active(world)
-        wanted = _targets(world, active)
         size = world.assigned_bytes
-        shrinks: Switches = active & (wanted < size - MIB)
+        active = self._active(world)
+        wanted = _wanted(world, active)
+        shrinks: Switches = active & (wanted < size)
         frees = np.any(shrinks, axis=1, keepdims=True)
-        world.ask(np.where(frees, np.where(shrinks, wanted, size), wanted))
-        there = np.abs(world.target_bytes - size)[active] < MIB
-        return None if np.all(there) and not np.any(frees) else LOOK_S
+        asked = np.where(frees, shrinks, active)
+        world.ask(np.where(asked, wanted, world.target_bytes))
+        self._begins = bool((world.target_bytes == size)[active].all())
+        return None if self._begins else LOOK_S
 
     def _active(self, world: World) -> Switches:
-        """Say who is on and moves when it is told to."""
-        size = world.assigned_bytes
-        if self._last is None:
+        """Say who is on and moves when it is told to; at a beginning everybody is believed to."""
+        size, target = world.assigned_bytes, world.target_bytes
+        if self._begins:
             self._last, self._moved_s = size, np.full(size.shape, world.now_s)
-        waits = np.abs(world.target_bytes - size) >= MIB
-        moved = (np.abs(size - self._last) >= 1.0) | ~waits
-        self._moved_s = np.where(moved, world.now_s, self._moved_s)
+        nearer = np.abs(target - size) < np.abs(target - self._last)
+        innocent = nearer | (target == size) | (world.arrived_s >= self._moved_s)
+        self._moved_s = np.where(innocent, world.now_s, self._moved_s)
         self._last = size
         active: Switches = world.present & (world.now_s - self._moved_s <= STUCK_S)
         return active
 
 
-def _targets(world: World, active: Switches) -> Floats:
-    hosts = world.hosts
-    held = np.where(world.present & ~active, world.promised_bytes, 0.0).sum(axis=1)
-    low = np.where(active, hosts.minimum_bytes, 0.0)
-    span = np.where(active, hosts.maximum_bytes, 0.0) - low
-    left = hosts.capacity_bytes - RESERVE_BYTES - held - low.sum(axis=1)
-    share = np.clip(left / np.maximum(span.sum(axis=1), 1.0), 0.0, 1.0)
-    targets: Floats = np.where(active, low + share[:, None] * span, world.target_bytes)
-    return targets
+def _wanted(world: World, active: Switches) -> Floats:
+    """Give everybody's part of what can be shared out, in whole MiB."""
+    hosts, size = world.hosts, world.assigned_bytes
+    low = hosts.minimum_bytes
+    span = hosts.maximum_bytes - low
+    held = world.promised_bytes - np.maximum(0.0, world.target_bytes - size)  # not what is to come
+    free = hosts.capacity_bytes - np.where(world.present, held, 0.0).sum(axis=1)
+    could = np.where(active, np.maximum(0.0, size - low - 2 * INACCURACY_BYTES), 0.0).sum(axis=1)
+    surplus = np.maximum(0.0, free + could - RESERVE_BYTES)
+    share = np.minimum(surplus / np.maximum(np.where(active, span, 0.0).sum(axis=1), 1.0), 1.0)
+    wanted: Floats = np.floor((low + share[:, None] * span) / MIB) * MIB
+    return wanted
