@@ -89,7 +89,7 @@ class _Stage:
 
 def _play(stage: _Stage, work: _Work) -> Totals:
     """Run one policy on some of the hosts."""
-    trace, hosts = stage.trace, some(stage.hosts, work.hosts)
+    trace, hosts = stage.trace, _some(stage.hosts, work.hosts)
     policy = make_policy(work.policy, equal_inputs=work.equal_inputs)
     tally = Tally(hosts, tolerance_ratio=tolerance_ratio(trace), last=getattr(policy, "last", None))
     first = int(work.hosts[0])
@@ -136,7 +136,7 @@ class _Film:
         )
 
 
-def some(hosts: Hosts, numbers: Integers) -> Hosts:
+def _some(hosts: Hosts, numbers: Integers) -> Hosts:
     """Keep some of the hosts, by their numbers."""
     kept = {field.name: getattr(hosts, field.name)[numbers] for field in fields(hosts)}
     return replace(hosts, **kept)

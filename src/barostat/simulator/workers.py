@@ -88,9 +88,9 @@ def _play_in_processes(
             hint="if memory ran out: use fewer workers",
         ) from error
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
         for child in set(multiprocessing.active_children()) - others:
             child.terminate()
+        pool.shutdown(cancel_futures=True)
 
 
 def _prepare(play: Callable[[Stage, Work], Done], stage: Stage) -> None:
