@@ -89,10 +89,13 @@ def test_a_host_that_stalls_lowers_what_guests_may_have_at_most() -> None:
     world, policy = world_of(100, 100), Qemus()
     act(policy, world, times=40)
     world.need(np.array([[3900.0, 3900.0]]) * MIB)
-    assert world.host_paged_bytes.sum() > 3 * GIB
+    assert world.host_paged_bytes.sum() > 3 * GIB  # it would stall all the time: 51 MiB a second
     policy.act(world)
 
-    assert (world.target_bytes == world.hosts.minimum_bytes).all()
+    hosts, stalled = world.hosts, 1 - np.exp(-0.5)
+    part = (stalled - 0.10) / 0.40
+    most = hosts.maximum_bytes - part * (hosts.maximum_bytes - hosts.minimum_bytes)
+    assert world.target_bytes == pytest.approx(most, abs=MIB)
 
 
 def test_it_rests_when_all_are_at_their_maximum() -> None:

@@ -43,11 +43,12 @@ class Esx:
     Source: Waldspurger, OSDI 2002; periods, free memory, balloon and shares (so many for each MiB
     of a VM's size) of vSphere 6. The weights of the averages are not published: 1/2 and 1/10 here,
     and a look every 5 s. Samples are exact: active is the part of a guest's need that is in its
-    memory. What the host pages is counted where it is most of what a guest lacks; pages that it
-    takes by chance from one that lacks nothing cost nothing here.
+    memory, and what its kernel keeps. A guest that pages touches all it is given: its pages are
+    active however many they become. What the host pages is counted where it is most of what a
+    guest lacks; pages that it takes by chance from one that lacks nothing cost nothing here.
 
     Args:
-        equal_inputs: what a guest has in swap is active, too, as its own statistics say it.
+        equal_inputs: active is what a guest uses, its swap included, as its own statistics say.
     """
 
     name = "esx"
@@ -62,10 +63,14 @@ class Esx:
 
     def act(self, world: World) -> float | None:
         """Sample, find the price, and give each guest what it can pay for."""
-        now = world.demand_bytes if self._equal_inputs else world.resident_bytes
+        now = world.resident_bytes + world.reserve_bytes
+        full = world.paged_bytes > 0
+        if self._equal_inputs:
+            now, full = now + world.paged_bytes, np.zeros_like(full)
         self._sample(world, now)
         asked = world.target_bytes
         active = np.maximum(now, np.maximum(self._fast, self._slow))
+        active = np.where(full, np.inf, active)  # it touches whatever it is given
         world.ask(_affordable(world, _sizes(world, active)))
         world.host_paging = _paged_by_host(world)
         if world.moving_s > 0:
