@@ -71,18 +71,18 @@ class _Samples:
         self._used: Floats = np.zeros((SAMPLES, *shape))
         self._counts: Floats = np.zeros(shape)
         self._taken = 0
-        self._taken_s = -np.inf
+        self._arrived_s: Floats = np.full(shape, -np.inf)
 
     def take(self, world: World, used: Floats) -> None:
         """Add one of now; forget what a place held before its guest was started."""
-        new = ~world.present | (world.arrived_s >= self._taken_s)
+        new = ~world.present | (world.arrived_s != self._arrived_s)
         if new.any():
             self._used[:, new], self._counts[new] = 0.0, 0.0
         number = self._taken % SAMPLES
         self._used[number] = np.where(world.present, used, 0.0)
         self._host_free[number] = world.host_free_bytes
         self._counts = np.minimum(self._counts + 1, SAMPLES)
-        self._taken, self._taken_s = self._taken + 1, world.now_s
+        self._taken, self._arrived_s = self._taken + 1, world.arrived_s.copy()
 
     def means(self) -> tuple[Floats, Floats]:
         """Give what hosts have free, shape [host], and what guests use."""
