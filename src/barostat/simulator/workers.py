@@ -1,18 +1,19 @@
 """Pieces of work, in several processes.
 
 Each process is given what all pieces share once, when it begins. Nothing outlives the call: when a
-piece fails, or somebody presses Ctrl-C, the other processes are ended at once.
+piece fails, or somebody presses Ctrl-C, the other processes are ended at once. The pool of
+`concurrent.futures` is not used: it cannot end its processes, and does not always see one die.
 """
 
 from __future__ import annotations
 
-import concurrent.futures
 import multiprocessing
 import os
 import signal
+import traceback
 from collections.abc import Callable, Sequence
-from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
+from multiprocessing.connection import Connection, wait
+from typing import Any, Generic, TypeVar
 
 from barostat.errors import BarostatError
 
@@ -24,8 +25,6 @@ Done = TypeVar("Done")
 
 Progress = Callable[[float], object]
 """Told the share that is done."""
-
-_job: Callable[[Any], Any] | None = None
 
 
 def play_all(
@@ -54,7 +53,7 @@ def play_all(
     tell = progress or (lambda _share: None)
     count = min(workers or len(os.sched_getaffinity(0)), len(work))
     if count > 1:
-        return _play_in_processes(play, stage, work, count, tell)
+        return _Crew(play, stage, work, tell).play(count)
     done: list[Done] = []
     for item in work:
         done.append(play(stage, item))
@@ -62,49 +61,86 @@ def play_all(
     return done
 
 
-def _play_in_processes(
-    play: Callable[[Stage, Work], Done],
-    stage: Stage,
-    work: Sequence[Work],
-    count: int,
-    tell: Progress,
-) -> list[Done]:
-    others = set(multiprocessing.active_children())
-    pool = concurrent.futures.ProcessPoolExecutor(
-        count,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_prepare,
-        initargs=(play, stage),
-    )
-    try:
-        futures = [pool.submit(_play, item) for item in work]
-        for number, future in enumerate(concurrent.futures.as_completed(futures), start=1):
-            future.result()  # an error ends the rest
-            tell(number / len(work))
-        return [future.result() for future in futures]
-    except BrokenProcessPool as error:
-        raise BarostatError(
-            "a process of the simulation was ended by somebody else",
-            hint="if memory ran out: use fewer workers",
-        ) from error
-    finally:
-        for child in set(multiprocessing.active_children()) - others:
-            child.terminate()
-        pool.shutdown(cancel_futures=True)
+class _Crew(Generic[Stage, Work, Done]):
+    """Processes, each with a pipe to it, and the pieces that they have not done."""
+
+    def __init__(
+        self,
+        play: Callable[[Stage, Work], Done],
+        stage: Stage,
+        work: Sequence[Work],
+        tell: Progress,
+    ) -> None:
+        self._play, self._stage, self._work, self._tell = play, stage, work, tell
+        self._left = iter(enumerate(work))
+        self._done: dict[int, Done] = {}
+        self._pipes: list[Connection] = []
+        self._processes: list[multiprocessing.process.BaseProcess] = []
+
+    def play(self, count: int) -> list[Done]:
+        try:
+            for _ in range(count):
+                self._begin()
+            while len(self._done) < len(self._work):
+                for pipe in wait(self._pipes):
+                    self._take(pipe)  # type: ignore[arg-type]  # of all that can be waited for
+            return [self._done[number] for number in range(len(self._work))]
+        finally:
+            for process in self._processes:
+                process.terminate()
+            for process in self._processes:
+                process.join()
+
+    def _begin(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(
+            target=_serve, args=(theirs, self._play, self._stage), daemon=True
+        )
+        process.start()
+        theirs.close()  # with its end open here too, nobody would see the process die
+        self._processes.append(process)
+        self._pipes.append(ours)
+        self._give(ours)
+
+    def _give(self, pipe: Connection) -> None:
+        """Give the next piece, if one is left."""
+        if (item := next(self._left, None)) is not None:
+            pipe.send(item)
+
+    def _take(self, pipe: Connection) -> None:
+        """Take what a process has done, and give it more."""
+        try:
+            number, done, error = pipe.recv()
+            if error is None:
+                self._give(pipe)
+        except (EOFError, ConnectionError) as ended:
+            raise BarostatError(
+                "a process of the simulation was ended by somebody else",
+                hint="if memory ran out: use fewer workers",
+            ) from ended
+        if error is not None:
+            raise error
+        self._done[number] = done
+        self._tell(len(self._done) / len(self._work))
 
 
-def _prepare(play: Callable[[Stage, Work], Done], stage: Stage) -> None:
-    """Make a process ready. At Ctrl-C it ends without a word: the one that began it speaks."""
-    global _job  # noqa: PLW0603 - what a process of the pool works on
+def _serve(pipe: Connection, play: Callable[[Any, Any], Any], stage: object) -> None:
+    """Do pieces until no more come. At Ctrl-C, end without a word: who began it speaks."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    while (job := _next(pipe)) is not None:
+        number, item = job
+        try:
+            pipe.send((number, play(stage, item), None))
+        except Exception as error:  # noqa: BLE001 - it is raised where the work was given
+            if not isinstance(error, BarostatError):
+                error.add_note(traceback.format_exc())
+            pipe.send((number, None, error))
 
-    def job(item: Work) -> Done:
-        return play(stage, item)
 
-    _job = job
-
-
-def _play(item: object) -> Any:
-    if _job is None:
-        raise RuntimeError("no process of the pool works before it is prepared")
-    return _job(item)
+def _next(pipe: Connection) -> tuple[int, Any] | None:
+    try:
+        job: tuple[int, Any] = pipe.recv()
+    except EOFError:  # who began it is gone
+        return None
+    return job
