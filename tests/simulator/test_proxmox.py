@@ -7,7 +7,7 @@ import pytest
 from tests.simulator.worlds import host_with, proved_rests, random_world, settle
 
 from barostat.simulator.policies.proxmox import Proxmox
-from barostat.simulator.world import World
+from barostat.simulator.world import Habits, World
 from barostat.units import MIB
 
 
@@ -105,6 +105,18 @@ def test_guests_that_are_alike_stay_alike() -> None:
 @pytest.mark.parametrize("equal_inputs", [False, True])
 def test_when_it_rests_nothing_would_change(equal_inputs: bool) -> None:
     assert sum(proved_rests(Proxmox(equal_inputs=equal_inputs), seed) for seed in range(6)) > 6
+
+
+def test_it_does_not_rest_on_statistics_that_are_older_than_the_demand() -> None:
+    world = with_goal(0)
+    world.habits = Habits(cache_ratio=0.0, lag_s=30.0)
+    world.need(world.demand_bytes.copy())
+    world.advance(60.0)
+    assert Proxmox().act(world) is None
+
+    world.need(world.demand_bytes + np.array([[MIB, -MIB]]))
+
+    assert Proxmox().act(world) == 10.0
 
 
 def test_a_guest_that_gives_nothing_is_not_waited_for_forever() -> None:
