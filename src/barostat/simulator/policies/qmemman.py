@@ -85,6 +85,7 @@ class Qmemman:
         told = new | (world.present & (np.abs(used - self._reported) > step))
         self._reported = np.where(told, used, self._reported)
         self._stuck &= ~new
+        self._plan = np.where(new, world.target_bytes, self._plan)
         due: Switches = (told | (world.present != self._present)).any(axis=1)
         self._present, self._arrived_s = world.present.copy(), world.arrived_s.copy()
         return due
