@@ -165,6 +165,24 @@ def test_it_comes_to_the_same_in_several_processes(measured: Densities) -> None:
     assert again == measured
 
 
+def test_who_is_not_judged_by_the_minute_of_a_step_carries_no_fewer(measured: Densities) -> None:
+    graced = density(
+        shifting(12, 24, seed=3),
+        ["barostat"],
+        capacity_bytes=8 * GIB,
+        draws=6,
+        slo_ratio=0.02,
+        grace_s=60.0,
+        seed=1,
+        workers=1,
+        resamples=500,
+    )
+    strict = {result.policy: result for result in measured.results}
+
+    for result in graced.results:
+        assert result.vms.value >= strict[result.policy].vms.value
+
+
 def test_a_host_that_holds_nobody_is_refused() -> None:
     with pytest.raises(InputError, match="minimum of a single VM"):
         density(shifting(2, 4, seed=1), ["static"], capacity_bytes=1 * MIB, draws=2)

@@ -83,6 +83,15 @@ def test_calm_time_before_a_shortage_does_not_thin_it_out() -> None:
     assert tally_of(long_calm).guests["bad_s"][0, 0] == 180.0  # the minutes from 60 s to 240 s
 
 
+def test_a_minute_in_which_needs_changed_is_not_bad_where_it_has_grace() -> None:
+    trace = trace_of((500.0, 500.0), (3072.0, 500.0), (500.0, 500.0))
+    hosts = hosts_of(trace)
+    tally = Tally(hosts, grace_s=60.0)
+    tally.end(run(trace, hosts, Static(), tally))
+
+    assert tally.guests["bad_s"].tolist() == [[240.0, 0.0]]
+
+
 @pytest.mark.parametrize(("missing_ratio", "bad_s"), [(0.001, 0.0), (0.003, 300.0)])
 def test_a_minute_is_bad_when_too_much_is_paged_in(missing_ratio: float, bad_s: float) -> None:
     needed_mib = (2 * GIB - TOTAL_RESERVE_BYTES) / MIB / (1 - missing_ratio)

@@ -38,6 +38,7 @@ class Ceiling:
         minimum_bytes, maximum_bytes: of those, in that order.
         capacity_bytes: what the host may hand out.
         habits: how kernels treat memory.
+        grace_s: for how long after each row began nobody is judged.
     """
 
     trace: Trace
@@ -46,6 +47,7 @@ class Ceiling:
     maximum_bytes: Floats
     capacity_bytes: float
     habits: Habits
+    grace_s: float = 0.0
 
     def by_minimums(self) -> int:
         """Count the VMs whose minimums the host can hold: more cannot run at all."""
@@ -96,4 +98,4 @@ class Ceiling:
         rows = np.flatnonzero(missing > 0)
         gained = np.cumsum(-np.sort(-spared[rows, :count], axis=1), axis=1)
         victims = (gained < missing[rows, None]).sum(axis=1) + 1
-        return float(victims.sum() * self.trace.step_s)
+        return float(victims.sum() * max(0.0, self.trace.step_s - self.grace_s))

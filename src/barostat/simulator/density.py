@@ -119,6 +119,7 @@ class _Stage:
     order: Integers
     capacity_bytes: float
     slo_ratio: float
+    grace_s: float
     sizing: Sizing
     equal_inputs: bool
     most: tuple[int, ...]
@@ -138,6 +139,7 @@ def density(
     capacity_bytes: float,
     draws: int,
     slo_ratio: float = SLO_RATIO,
+    grace_s: float = 0.0,
     seed: int = 0,
     equal_inputs: bool = False,
     sizing: Sizing = Sizing(),  # noqa: B008 - frozen
@@ -155,6 +157,7 @@ def density(
         capacity_bytes: what the host may hand out.
         draws: how many orders of VMs are drawn.
         slo_ratio: the share of the VMs' time that may be bad.
+        grace_s: minutes that are over this soon after needs changed are not bad (see `Tally`).
         seed: of the draws, and of the intervals.
         equal_inputs: give all policies the same inputs, instead of what they read in life.
         sizing: the VMs' settings.
@@ -172,12 +175,13 @@ def density(
         demand_bytes=np.minimum(trace.demand_bytes, holdable_bytes(trace.size_bytes, Habits())),
     )
     order = draw(trace, hosts=draws, guests=len(trace.vms), seed=seed)
-    ceilings = _ceilings(trace, order, capacity_bytes, sizing)
+    ceilings = _ceilings(trace, order, capacity_bytes, sizing, grace_s)
     stage = _Stage(
         trace=trace,
         order=order,
         capacity_bytes=capacity_bytes,
         slo_ratio=slo_ratio,
+        grace_s=grace_s,
         sizing=sizing,
         equal_inputs=equal_inputs,
         most=tuple(ceiling.by_minimums() for ceiling in ceilings),
@@ -198,7 +202,7 @@ def density(
 
 
 def _ceilings(
-    trace: Trace, order: Integers, capacity_bytes: float, sizing: Sizing
+    trace: Trace, order: Integers, capacity_bytes: float, sizing: Sizing, grace_s: float
 ) -> list[Ceiling]:
     bounds = lay_out(trace, order, sizing=sizing)  # with room for all: only their bounds are used
     ceilings = [
@@ -209,6 +213,7 @@ def _ceilings(
             maximum_bytes=bounds.maximum_bytes[number],
             capacity_bytes=capacity_bytes,
             habits=Habits(),
+            grace_s=grace_s,
         )
         for number in range(len(order))
     ]
@@ -270,7 +275,7 @@ def _play(stage: _Stage, policy: str, counts: dict[int, int]) -> Floats:
     lived = place < np.array(list(counts.values()))[:, None]
     vm = np.where(lived, stage.order[numbers][:, place], EMPTY)
     hosts = lay_out(stage.trace, vm, capacity_bytes=stage.capacity_bytes, sizing=stage.sizing)
-    tally = Tally(hosts)
+    tally = Tally(hosts, grace_s=stage.grace_s)
     tally.end(run(stage.trace, hosts, make_policy(policy, equal_inputs=stage.equal_inputs), tally))
     sums = tally.guests
     share: Floats = sums["bad_s"].sum(axis=1) / np.maximum(sums["on_s"].sum(axis=1), 1.0)

@@ -69,6 +69,8 @@ class Tally:
         tolerance_ratio: what may be missing of a guest's size before it counts as short: samples
             of traces are not exact.
         last: gives the newest decision on a host, if the policy can say it.
+        grace_s: minutes that are over this soon after needs changed are not bad: samples minutes
+            apart do not say how fast a need rose.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Tally:
         *,
         tolerance_ratio: float = 0.02,
         last: Callable[[int], Decision | None] | None = None,
+        grace_s: float = 0.0,
     ) -> None:
         shape = hosts.vm.shape
         self.tolerance_bytes: Floats = hosts.maximum_bytes * tolerance_ratio
@@ -88,6 +91,7 @@ class Tally:
         self._minute_needed: Floats = np.zeros(shape)
         self._minute_on_s: Floats = np.zeros(shape)
         self._minute_lacking = False
+        self._grace_s, self._judged_from_s, self._changes = grace_s, 0.0, 0
         self._over = np.zeros(shape[0], dtype=np.bool_)
         self._target: Floats | None = None
         self._turned_s: Floats = np.full(shape, -np.inf)
@@ -99,6 +103,8 @@ class Tally:
         Minutes in which anything may be missing are judged alone, or with others just like them.
         """
         self._asked(world)
+        if world.changes != self._changes:
+            self._changes, self._judged_from_s = world.changes, world.now_s + self._grace_s
         end_s = world.now_s + passed_s
         if self._minute_lacking or world.paged_bytes.any():
             for cut_s in _next_minute_s(world.now_s), end_s - end_s % MINUTE_S:
@@ -126,8 +132,7 @@ class Tally:
 
     def end(self, world: World) -> None:
         """Close what is open when the run is over."""
-        del world
-        self._end_minute()
+        self._end_minute(world.now_s)
         self.steps.end()
 
     def _add(self, world: World, size: Floats, unmet: Floats, passed_s: float) -> None:
@@ -152,15 +157,16 @@ class Tally:
         self._minute_on_s += world.present * passed_s
         self._minute_lacking |= bool(unmet.any() or came.any())
         if _next_minute_s(world.now_s) > _next_minute_s(world.now_s - passed_s):
-            self._end_minute()
+            self._end_minute(world.now_s)
             begun_s = world.now_s % MINUTE_S
             if MOMENT_S < begun_s < MINUTE_S - MOMENT_S:
                 self._minute_needed += world.demand_bytes * begun_s
                 self._minute_on_s += world.present * begun_s
 
-    def _end_minute(self) -> None:
+    def _end_minute(self, now_s: float) -> None:
         needed, sums = self._minute_needed, self.guests
-        if self._minute_lacking:
+        graced = self._grace_s > 0 and now_s < self._judged_from_s + MOMENT_S
+        if self._minute_lacking and not graced:
             bad = (self._minute_unmet > needed * BAD_UNMET_RATIO) | (
                 self._minute_swap > needed / MINUTE_S * BAD_SWAP_IN_RATIO
             )
