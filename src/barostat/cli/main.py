@@ -42,6 +42,10 @@ _COMMANDS: Final = {
     "doctor": ("barostat.cli.doctor", "Say what a host and its VMs lack, and what to do about it."),
     "enable": ("barostat.cli.change", "Turn Dynamic Memory on for a VM."),
     "explain": ("barostat.cli.look", "Say in sentences why a VM has the memory it has."),
+    "forecast": (
+        "barostat.cli.forecast",
+        "Say how many VMs still fit, when the host is full, and whose sizes are wrong.",
+    ),
     "history": ("barostat.cli.history", "Show what a VM had and needed, as a chart or numbers."),
     "lab": ("barostat.cli.lab", "Boot real guests to play, test and measure with."),
     "list": ("barostat.cli.look", "Show every VM: assigned, demand, status, and why."),

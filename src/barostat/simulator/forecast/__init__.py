@@ -1,0 +1,1 @@
+"""Capacity planning: what a host's own recorded history says about the time to come."""

@@ -1,0 +1,206 @@
+"""Whether more VMs fit, tried out: the busiest day of the last week, played with Barostat.
+
+A row of the history says the most that was needed in minutes, so where one begins, demand jumps as
+it did not in life. What is lacking for that alone is lacking on a host with memory for all, too:
+the same VMs are played on one, and only what is lacking beyond that counts.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from barostat.core.settings import DEFAULT_BUFFER_PERCENT, DEFAULT_WEIGHT
+from barostat.simulator.forecast.recorded import Recorded, days_of
+from barostat.simulator.hosts import Hosts
+from barostat.simulator.policies.barostat import Barostat
+from barostat.simulator.run import run
+from barostat.simulator.tally import Tally
+from barostat.simulator.trace import Floats, Integers, Trace
+from barostat.simulator.world import World
+
+__all__ = ["CHECKED_DRAWS", "Check", "check", "unchecked"]
+
+CHECKED_DRAWS: Final = 8
+WEEK_DAYS: Final = 7
+WARM_UP_S: Final = 1800.0
+"""All start at once with their startup, as they did not in life: so long it is not judged."""
+
+COARSEST_S: Final = 900.0
+"""In longer rows, peaks that were not at the same time are taken to have been."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """What the replay came to.
+
+    Attributes:
+        more: how many more VMs fit, no more than were asked for.
+        lacking_ratio: the share of the VMs' minutes in which they lacked memory with so many.
+        anyway_ratio: the same on a host with memory for all.
+        day_s: when the day begins that was played.
+        rows: how many rows it has.
+        draws: how many hosts were drawn.
+    """
+
+    more: int
+    lacking_ratio: float
+    anyway_ratio: float
+    day_s: float
+    rows: int
+    draws: int
+
+
+def unchecked(recorded: Recorded) -> str:
+    """Say why nothing can be tried out; blank if it can."""
+    if recorded.unsettled:
+        return f"the VMs' settings are not known: {recorded.unsettled}"
+    if recorded.step_s > COARSEST_S:
+        return f"a sample of so long a time is {recorded.step_s / 60:.0f} min; look back less far"
+    if not days_of(recorded):
+        return "no whole day was recorded"
+    return ""
+
+
+def check(
+    recorded: Recorded,
+    drawn: Integers,
+    *,
+    most: int,
+    slo_ratio: float,
+) -> Check:
+    """Find how many of the VMs that were drawn fit beside those that are here.
+
+    Args:
+        recorded: the history; `unchecked` says nothing against it.
+        drawn: VMs that come, one after the other, shape [draw, order].
+        most: how many are tried at first; fewer, if these are too many.
+        slo_ratio: the share of minutes in which memory may lack.
+    """
+    stage = _Stage(recorded)
+    found = stage.play(drawn, most)
+    if _good(found, slo_ratio) or not most:
+        return found
+    low, high = stage.play(drawn, 0), most  # what fits, and what does not
+    while _good(low, slo_ratio) and high - low.more > 1:
+        tried = stage.play(drawn, (low.more + high) // 2)
+        if _good(tried, slo_ratio):
+            low = tried
+        else:
+            high = tried.more
+    return low
+
+
+def _good(found: Check, slo_ratio: float) -> bool:
+    return found.lacking_ratio - found.anyway_ratio <= slo_ratio
+
+
+class _Stage:
+    """The day that is played, and who is on it."""
+
+    def __init__(self, recorded: Recorded) -> None:
+        held = recorded.held_bytes
+        total = np.nansum(held[:, recorded.here], axis=1)
+        week = [rows for ago, rows in days_of(recorded) if ago < WEEK_DAYS]
+        days = week or [days_of(recorded)[-1][1]]
+        rows = max(days, key=lambda rows: float(total[rows].max()))
+        self.first_s, self.rows = float(recorded.times_s[rows[0]]), len(rows)
+        self.warm_up = math.ceil(WARM_UP_S / recorded.step_s)
+        rows = np.append(np.full(self.warm_up, rows[0]), rows)
+        bounds, last = recorded.bounds, _last(recorded.assigned_bytes)
+        # Of a VM that was off when settings were last recorded only its sizes are known.
+        fixed = ~bounds.moves | np.isinf(bounds.maximum_bytes)
+        self.minimum = np.where(fixed, last, bounds.minimum_bytes)
+        self.startup = np.where(fixed, last, bounds.startup_bytes)
+        self.maximum = np.where(fixed, last, bounds.maximum_bytes)
+        self.moves, self.here = ~fixed, recorded.here
+        self.weight, self.buffer_percent = _ranks(recorded)
+        self.capacity_bytes = recorded.capacity_bytes
+        self.trace = Trace(
+            name="the busiest day",
+            vms=recorded.vms,
+            size_bytes=self.maximum,
+            times_s=recorded.times_s[rows],
+            step_s=recorded.step_s,
+            # What a VM wants beyond its maximum, no host could give it.
+            demand_bytes=np.minimum(recorded.demand_bytes[rows], self.maximum),
+        )
+
+    def play(self, drawn: Integers, more: int) -> Check:
+        """Play the day on hosts with so many more VMs, and on others with memory for all."""
+        draws = len(drawn)
+        vm = np.hstack([np.tile(self.here, (draws, 1)), drawn[:, :more]])
+        ample: Floats = self.maximum[vm].sum(axis=1) * 2
+        lacking, anyway = 1.0, 0.0
+        if (self.minimum[vm].sum(axis=1) <= self.capacity_bytes).all():
+            lacking = self._lacking(vm, np.full(draws, self.capacity_bytes))
+            anyway = self._lacking(vm, ample) if lacking else 0.0
+        return Check(
+            more=more,
+            lacking_ratio=lacking,
+            anyway_ratio=anyway,
+            day_s=self.first_s,
+            rows=self.rows,
+            draws=draws,
+        )
+
+    def _lacking(self, vm: Integers, capacity_bytes: Floats) -> float:
+        hosts = self._hosts(vm, capacity_bytes)
+        tally = Tally(hosts)
+        tally.end(run(self.trace, hosts, Barostat(), _Later(tally, self.warm_up)))
+        on_s = float(tally.guests["on_s"].sum())
+        return float(tally.guests["bad_s"].sum()) / max(on_s, 1.0)
+
+    def _hosts(self, vm: Integers, capacity_bytes: Floats) -> Hosts:
+        ones = np.ones(vm.shape)
+        return Hosts(
+            vm=vm,
+            capacity_bytes=capacity_bytes,
+            startup_bytes=self.startup[vm],
+            minimum_bytes=self.minimum[vm],
+            maximum_bytes=self.maximum[vm],
+            weight=self.weight[vm],
+            buffer_percent=self.buffer_percent[vm],
+            gives=self.moves[vm],
+            pace=ones,
+            lies=ones < 0,
+            returns=ones > 0,
+        )
+
+
+class _Later:
+    """Takes nothing down of the first rows."""
+
+    def __init__(self, tally: Tally, first_row: int) -> None:
+        self._tally, self._first_row, self._row = tally, first_row, 0
+
+    def advance(self, world: World, passed_s: float) -> None:
+        """Let time pass."""
+        if self._row < self._first_row:
+            world.advance(passed_s)
+        else:
+            self._tally.advance(world, passed_s)
+
+    def end_row(self, world: World, row: int) -> None:
+        """Know which row is next."""
+        self._row = row + 1
+        self._tally.end_row(world, row)
+
+
+def _ranks(recorded: Recorded) -> tuple[Floats, Floats]:
+    """Give the VMs' weights, and buffers in percent."""
+    found = [recorded.settings.get(vm) for vm in recorded.vms]
+    weights = [item.weight if item else DEFAULT_WEIGHT for item in found]
+    buffers = [item.buffer_percent if item else DEFAULT_BUFFER_PERCENT for item in found]
+    return np.array(weights, dtype=np.float64), np.array(buffers, dtype=np.float64)
+
+
+def _last(sizes: Floats) -> Floats:
+    """Give the last known number of each column, 0 where none is."""
+    known = ~np.isnan(sizes)
+    rows = len(sizes) - 1 - np.argmax(known[::-1], axis=0)
+    last: Floats = np.where(known.any(axis=0), sizes[rows, np.arange(sizes.shape[1])], 0.0)
+    return last
