@@ -1,4 +1,4 @@
-"""Guest-seconds that the simulator plays in a second, on one core.
+"""Time to simulate a second of n guests on one core: the engine alone, a peer, the real brain.
 
 The same hosts are played by fixed sizes, which is the engine alone, by the rule of a peer, and by
 the real brain; what happens is taken down as in a comparison. Needs change every second, so all of
