@@ -7,6 +7,7 @@ the same VMs are played on one, and only what is lacking beyond that counts.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 from typing import Final
@@ -26,7 +27,7 @@ __all__ = ["CHECKED_DRAWS", "Check", "check", "unchecked"]
 
 CHECKED_DRAWS: Final = 8
 WEEK_DAYS: Final = 7
-WARM_UP_S: Final = 1800.0
+WARM_UP_S: Final = 900.0
 """All start at once with their startup, as they did not in life: so long it is not judged."""
 
 COARSEST_S: Final = 900.0
@@ -39,7 +40,8 @@ class Check:
 
     Attributes:
         more: how many more VMs fit, no more than were asked for.
-        lacking_ratio: the share of the VMs' minutes in which they lacked memory with so many.
+        lacking_ratio: the share of the VMs' minutes in which they lacked memory with so many; at
+            least so much, where it is more than may be.
         anyway_ratio: the same on a host with memory for all.
         day_s: when the day begins that was played.
         rows: how many rows it has.
@@ -80,7 +82,7 @@ def check(
         most: how many are tried at first; fewer, if these are too many.
         slo_ratio: the share of minutes in which memory may lack.
     """
-    stage = _Stage(recorded)
+    stage = _Stage(recorded, slo_ratio)
     found = stage.play(drawn, most)
     if _good(found, slo_ratio) or not most:
         return found
@@ -101,7 +103,8 @@ def _good(found: Check, slo_ratio: float) -> bool:
 class _Stage:
     """The day that is played, and who is on it."""
 
-    def __init__(self, recorded: Recorded) -> None:
+    def __init__(self, recorded: Recorded, slo_ratio: float) -> None:
+        self.slo_ratio = slo_ratio
         held = recorded.held_bytes
         total = np.nansum(held[:, recorded.here], axis=1)
         week = [rows for ago, rows in days_of(recorded) if ago < WEEK_DAYS]
@@ -136,8 +139,9 @@ class _Stage:
         ample: Floats = self.maximum[vm].sum(axis=1) * 2
         lacking, anyway = 1.0, 0.0
         if (self.minimum[vm].sum(axis=1) <= self.capacity_bytes).all():
-            lacking = self._lacking(vm, np.full(draws, self.capacity_bytes))
-            anyway = self._lacking(vm, ample) if lacking else 0.0
+            anyway = self._lacking(vm, ample, most_ratio=1.0)
+            capacity = np.full(draws, self.capacity_bytes)
+            lacking = self._lacking(vm, capacity, most_ratio=anyway + self.slo_ratio)
         return Check(
             more=more,
             lacking_ratio=lacking,
@@ -147,12 +151,16 @@ class _Stage:
             draws=draws,
         )
 
-    def _lacking(self, vm: Integers, capacity_bytes: Floats) -> float:
+    def _lacking(self, vm: Integers, capacity_bytes: Floats, *, most_ratio: float) -> float:
+        """Play the day, or as much of it as it takes until more lacks than may."""
         hosts = self._hosts(vm, capacity_bytes)
         tally = Tally(hosts)
-        tally.end(run(self.trace, hosts, Barostat(), _Later(tally, self.warm_up)))
-        on_s = float(tally.guests["on_s"].sum())
-        return float(tally.guests["bad_s"].sum()) / max(on_s, 1.0)
+        on = ~np.isnan(self.trace.demand_bytes[self.warm_up :])
+        on_s = max(float(on.sum(axis=0)[vm].sum()) * self.trace.step_s, 1.0)
+        judge = _Judge(tally, first_row=self.warm_up, most_s=most_ratio * on_s)
+        with contextlib.suppress(_EnoughError):
+            tally.end(run(self.trace, hosts, Barostat(), judge))
+        return float(tally.guests["bad_s"].sum()) / on_s
 
     def _hosts(self, vm: Integers, capacity_bytes: Floats) -> Hosts:
         ones = np.ones(vm.shape)
@@ -171,18 +179,27 @@ class _Stage:
         )
 
 
-class _Later:
-    """Takes nothing down of the first rows."""
+class _EnoughError(Exception):
+    """What is seen suffices."""
 
-    def __init__(self, tally: Tally, first_row: int) -> None:
-        self._tally, self._first_row, self._row = tally, first_row, 0
+
+class _Judge:
+    """Takes nothing down of the first rows, and ends the run as soon as more lacks than may.
+
+    A host on which memory lacks is looked at every second: to play it to its end takes long.
+    """
+
+    def __init__(self, tally: Tally, *, first_row: int, most_s: float) -> None:
+        self._tally, self._first_row, self._most_s, self._row = tally, first_row, most_s, 0
 
     def advance(self, world: World, passed_s: float) -> None:
         """Let time pass."""
         if self._row < self._first_row:
             world.advance(passed_s)
-        else:
-            self._tally.advance(world, passed_s)
+            return
+        self._tally.advance(world, passed_s)
+        if self._tally.guests["bad_s"].sum() > self._most_s:
+            raise _EnoughError
 
     def end_row(self, world: World, row: int) -> None:
         """Know which row is next."""
