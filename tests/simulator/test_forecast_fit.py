@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.simulator.pasts import past, sized
 
+from barostat.simulator.forecast import replay
 from barostat.simulator.forecast.fit import fit_of, need_of, needed_bytes
 from barostat.simulator.forecast.replay import check, unchecked
 from barostat.units import GIB, MIB
@@ -150,3 +151,27 @@ def test_it_is_said_why_nothing_is_tried_out() -> None:
     assert "60 min" in unchecked(past({"web": [1.0] * 48}))
     assert "no whole day" in unchecked(past({"web": [1.0] * 10}, step_s=300.0))
     assert "settings" in unchecked(replace(past({"web": [1.0]}), unsettled="no film"))
+
+
+def test_what_lacks_on_any_host_is_no_reason_to_take_fewer() -> None:
+    # Every quarter of an hour `web` needs ten times as much at once, faster than memory comes.
+    recorded = past(
+        {"web": [4000.0, 40000.0] * 48},
+        capacity_gib=512,
+        settings={"web": sized(maximum=65536)},
+        step_s=900.0,
+    )
+
+    found = check(recorded, np.zeros((2, 4), dtype=np.int64), most=4, slo_ratio=0.0001)
+
+    assert found.more == 4
+    assert found.anyway_ratio is not None
+    assert found.lacking_ratio == pytest.approx(found.anyway_ratio, abs=0.0001)
+
+
+def test_several_processes_come_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = quarters(capacity_gib=8)
+
+    monkeypatch.setattr(replay, "ALONE_GUEST_ROWS", 0)
+
+    assert quarters(capacity_gib=8) == alone

@@ -79,11 +79,13 @@ def _checked(fit: Fit) -> str:
     if check is None:
         return f"no: {fit.unchecked}"
     few = "" if check.more == fit.by_rule else f"; the rule's {fit.by_rule} were too many"
-    lacked, anyway = _percent(check.lacking_ratio), _percent(check.anyway_ratio)
+    anyway = ""
+    if check.anyway_ratio is not None:
+        anyway = f", and in {_percent(check.anyway_ratio)} on hosts with memory for all"
     return (
         f"by playing the busiest day of the last week ({format_moment(check.day_s)}, {check.rows} "
         f"samples) with Barostat on {check.draws} hosts with {check.more} more: VMs lacked memory "
-        f"in {lacked} of their minutes, and in {anyway} on hosts with memory for all{few}"
+        f"in {_percent(check.lacking_ratio)} of their minutes{anyway}{few}"
     )
 
 

@@ -21,6 +21,7 @@ from barostat.simulator.policies.barostat import Barostat
 from barostat.simulator.run import run
 from barostat.simulator.tally import Tally
 from barostat.simulator.trace import Floats, Integers, Trace
+from barostat.simulator.workers import play_all
 from barostat.simulator.world import World
 
 __all__ = ["CHECKED_DRAWS", "Check", "check", "unchecked"]
@@ -29,6 +30,9 @@ CHECKED_DRAWS: Final = 8
 WEEK_DAYS: Final = 7
 WARM_UP_S: Final = 900.0
 """All start at once with their startup, as they did not in life: so long it is not judged."""
+
+ALONE_GUEST_ROWS: Final = 50_000
+"""What one process plays in the time in which others could be started."""
 
 COARSEST_S: Final = 900.0
 """In longer rows, peaks that were not at the same time are taken to have been."""
@@ -42,7 +46,7 @@ class Check:
         more: how many more VMs fit, no more than were asked for.
         lacking_ratio: the share of the VMs' minutes in which they lacked memory with so many; at
             least so much, where it is more than may be.
-        anyway_ratio: the same on a host with memory for all.
+        anyway_ratio: the same on a host with memory for all; None where that was not in question.
         day_s: when the day begins that was played.
         rows: how many rows it has.
         draws: how many hosts were drawn.
@@ -50,7 +54,7 @@ class Check:
 
     more: int
     lacking_ratio: float
-    anyway_ratio: float
+    anyway_ratio: float | None
     day_s: float
     rows: int
     draws: int
@@ -97,7 +101,16 @@ def check(
 
 
 def _good(found: Check, slo_ratio: float) -> bool:
-    return found.lacking_ratio - found.anyway_ratio <= slo_ratio
+    return found.lacking_ratio - (found.anyway_ratio or 0.0) <= slo_ratio
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Hosts that one process plays: who is on them, and after how much lack it may stop."""
+
+    vm: Integers
+    capacity_bytes: Floats
+    most_s: float
 
 
 class _Stage:
@@ -133,15 +146,22 @@ class _Stage:
         )
 
     def play(self, drawn: Integers, more: int) -> Check:
-        """Play the day on hosts with so many more VMs, and on others with memory for all."""
+        """Play the day on hosts with so many more VMs.
+
+        Where more lacks than may, it is played on hosts with memory for all, too, and again with
+        what lacks even there allowed for.
+        """
         draws = len(drawn)
         vm = np.hstack([np.tile(self.here, (draws, 1)), drawn[:, :more]])
-        ample: Floats = self.maximum[vm].sum(axis=1) * 2
-        lacking, anyway = 1.0, 0.0
-        if (self.minimum[vm].sum(axis=1) <= self.capacity_bytes).all():
-            anyway = self._lacking(vm, ample, most_ratio=1.0)
-            capacity = np.full(draws, self.capacity_bytes)
-            lacking = self._lacking(vm, capacity, most_ratio=anyway + self.slo_ratio)
+        capacity, slo = np.full(draws, self.capacity_bytes), self.slo_ratio
+        lacking, anyway = 1.0, None
+        if (self.minimum[vm].sum(axis=1) <= capacity).all():
+            lacking = self._lacking(vm, capacity, most_ratio=slo)
+            if lacking > slo:
+                ample: Floats = self.maximum[vm].sum(axis=1) * 2
+                anyway = self._lacking(vm, ample, most_ratio=1.0)
+                if anyway:
+                    lacking = self._lacking(vm, capacity, most_ratio=anyway + slo)
         return Check(
             more=more,
             lacking_ratio=lacking,
@@ -153,14 +173,21 @@ class _Stage:
 
     def _lacking(self, vm: Integers, capacity_bytes: Floats, *, most_ratio: float) -> float:
         """Play the day, or as much of it as it takes until more lacks than may."""
-        hosts = self._hosts(vm, capacity_bytes)
-        tally = Tally(hosts)
         on = ~np.isnan(self.trace.demand_bytes[self.warm_up :])
         on_s = max(float(on.sum(axis=0)[vm].sum()) * self.trace.step_s, 1.0)
-        judge = _Judge(tally, first_row=self.warm_up, most_s=most_ratio * on_s)
+        large = vm.size * len(self.trace.times_s) > ALONE_GUEST_ROWS
+        pieces = np.array_split(np.arange(len(vm)), len(vm) if large else 1)
+        work = [_Work(vm[piece], capacity_bytes[piece], most_ratio * on_s) for piece in pieces]
+        return sum(play_all(_bad_s, self, work)) / on_s
+
+    def bad_s(self, work: _Work) -> float:
+        """Say in how much of their time the VMs of some hosts lacked memory."""
+        hosts = self._hosts(work.vm, work.capacity_bytes)
+        tally = Tally(hosts)
+        judge = _Judge(tally, first_row=self.warm_up, most_s=work.most_s)
         with contextlib.suppress(_EnoughError):
             tally.end(run(self.trace, hosts, Barostat(), judge))
-        return float(tally.guests["bad_s"].sum()) / on_s
+        return float(tally.guests["bad_s"].sum())
 
     def _hosts(self, vm: Integers, capacity_bytes: Floats) -> Hosts:
         ones = np.ones(vm.shape)
@@ -177,6 +204,10 @@ class _Stage:
             lies=ones < 0,
             returns=ones > 0,
         )
+
+
+def _bad_s(stage: _Stage, work: _Work) -> float:
+    return stage.bad_s(work)
 
 
 class _EnoughError(Exception):
